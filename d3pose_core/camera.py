@@ -1,0 +1,64 @@
+"""The pinhole camera in the ROS optical frame (REP-103): x right, y down, z forward, metres."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from d3pose_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """Pinhole intrinsics of an undistorted image, in pixels.
+
+    The pixel convention is OpenCV's and `sensor_msgs/CameraInfo`'s: the centre of the top-left pixel is (0, 0).
+
+    Raises:
+        InputError: a focal length or size that is not positive and finite, e.g. the all-zero matrix of an
+            uncalibrated camera.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fx) and math.isfinite(self.fy) and self.fx > 0 and self.fy > 0):
+            raise InputError(
+                f"focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}; "
+                "calibrate the camera or give a horizontal field of view instead"
+            )
+        if not (math.isfinite(self.cx) and math.isfinite(self.cy)):
+            raise InputError(f"the principal point must be finite, got ({self.cx}, {self.cy})")
+        if self.width <= 0 or self.height <= 0:
+            raise InputError(f"the image size must be positive, got {self.width} x {self.height}")
+
+    @classmethod
+    def from_hfov(cls, hfov_deg: float, width: int, height: int) -> Intrinsics:
+        """A camera with square pixels and a centred principal point, from its horizontal field of view."""
+        if not 1.0 <= hfov_deg <= 179.0:
+            raise InputError(
+                f"the horizontal field of view must lie in 1..179 degrees, got {hfov_deg}"
+            )
+        focal = 0.5 * width / math.tan(math.radians(hfov_deg) / 2)
+        return cls(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+
+    @property
+    def hfov_deg(self) -> float:
+        """Horizontal field of view, degrees."""
+        return math.degrees(2 * math.atan(0.5 * self.width / self.fx))
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Camera-frame points [..., 3], m -> pixels [..., 2]. Points behind the camera give nan."""
+        depth = np.where(points[..., 2:] > 1e-6, points[..., 2:], np.nan)
+        return points[..., :2] / depth * (self.fx, self.fy) + (self.cx, self.cy)
+
+    def rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels [..., 2] -> viewing rays (x/z, y/z) [..., 2]."""
+        return (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
