@@ -1,0 +1,205 @@
+"""SMPL-format bodies in torch: joints, landmarks and mesh from pose and shape.
+
+Linear blend skinning after Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015), in three costs:
+joints only (forward kinematics), landmarks (plus 21 skinned points), and the whole mesh.
+`test/body/reference.py` holds the same mathematics as slow, readable numpy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor, nn
+
+from d3pose_core.body.arrays import BodyArrays
+from d3pose_core.errors import InputError
+from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS
+
+if TYPE_CHECKING:
+    from d3pose_core.recovery import RecoveredPerson
+
+
+class BodyOutput(NamedTuple):
+    """A posed body, in the frame that `global_orient` and `transl` lead to (the optical frame), metres."""
+
+    vertices: Tensor  # [B, V, 3]
+    joints: Tensor  # [B, 24, 3]
+
+
+class BodyModel(nn.Module):
+    """A body in the SMPL format, batched over people and differentiable.
+
+    All methods take `global_orient` [B, 3] and `body_pose` [B, 23, 3] (axis-angle, rad, each relative to its
+    parent), `betas` [B, 10] and `transl` [B, 3] (m); their `..._matrices` twins take `rotations`
+    [B, 24, 3, 3] instead of the axis-angles. `transl` is smplx's: it moves the finished body, it is not the
+    position of the pelvis. Betas and transl may have a batch of 1 for all people.
+    """
+
+    def __init__(
+        self, arrays: BodyArrays, keypoint_matrix: np.ndarray, name: str, gender: str = "neutral"
+    ) -> None:
+        """`keypoint_matrix` [33, 45]: landmarks as affine combinations of 24 joints and 21 marker vertices."""
+        super().__init__()
+        self.name = name
+        self.gender = gender
+        self.faces = arrays.faces
+        self.num_betas = arrays.shapedirs.shape[-1]
+
+        # Rest joints are linear in the vertices and those are linear in beta, so the mesh is not needed.
+        regressor = arrays.joint_regressor.astype(np.float64)
+        self.joint_template: Tensor
+        self.joint_shapedirs: Tensor
+        self.keypoint_matrix: Tensor
+        _constant(self, "joint_template", regressor @ arrays.v_template)  # [24, 3]
+        joint_shapedirs = np.tensordot(regressor, arrays.shapedirs, axes=1)  # [24, 3, 10]
+        _constant(self, "joint_shapedirs", joint_shapedirs.reshape(3 * NUM_JOINTS, -1).T)
+        _constant(self, "keypoint_matrix", keypoint_matrix)
+
+        self._mesh = _SkinnedPoints(arrays, np.arange(len(arrays.v_template)))
+        self._markers = _SkinnedPoints(arrays, arrays.marker_vertices)
+
+    def joints_rest(self, betas: Tensor) -> Tensor:
+        """Joints of the unposed body: betas [B, 10] -> [B, 24, 3], m, rest frame."""
+        self._check("betas", betas, (self.num_betas,))
+        return self.joint_template + (betas @ self.joint_shapedirs).view(-1, NUM_JOINTS, 3)
+
+    def forward(
+        self, global_orient: Tensor, body_pose: Tensor, betas: Tensor, transl: Tensor
+    ) -> BodyOutput:
+        """The whole mesh: [B, V, 3] and joints [B, 24, 3], m."""
+        return self.forward_matrices(self._rotations(global_orient, body_pose), betas, transl)
+
+    def joints(
+        self, global_orient: Tensor, body_pose: Tensor, betas: Tensor, transl: Tensor
+    ) -> Tensor:
+        """Joints only, by forward kinematics: [B, 24, 3], m."""
+        return self.joints_matrices(self._rotations(global_orient, body_pose), betas, transl)
+
+    def landmarks(
+        self, global_orient: Tensor, body_pose: Tensor, betas: Tensor, transl: Tensor
+    ) -> Tensor:
+        """BlazePose's 33 landmarks on this body, without the mesh: [B, 33, 3], m."""
+        return self.landmarks_matrices(self._rotations(global_orient, body_pose), betas, transl)
+
+    def forward_matrices(self, rotations: Tensor, betas: Tensor, transl: Tensor) -> BodyOutput:
+        """`forward` with rotation matrices [B, 24, 3, 3]."""
+        world, rest = self._pose(rotations, betas, transl)
+        offset = transl[:, None]
+        vertices = self._mesh(_from_rest(world, rest), rotations, betas)
+        return BodyOutput(vertices + offset, world[..., :3, 3] + offset)
+
+    def joints_matrices(self, rotations: Tensor, betas: Tensor, transl: Tensor) -> Tensor:
+        """`joints` with rotation matrices [B, 24, 3, 3]."""
+        world, _ = self._pose(rotations, betas, transl)
+        return world[..., :3, 3] + transl[:, None]
+
+    def landmarks_matrices(self, rotations: Tensor, betas: Tensor, transl: Tensor) -> Tensor:
+        """`landmarks` with rotation matrices [B, 24, 3, 3]."""
+        world, rest = self._pose(rotations, betas, transl)
+        markers = self._markers(_from_rest(world, rest), rotations, betas)
+        points = torch.cat([world[..., :3, 3], markers], dim=1)  # [B, 45, 3]
+        return self.keypoint_matrix @ points + transl[:, None]
+
+    @torch.no_grad()
+    def vertices(self, person: RecoveredPerson) -> np.ndarray:
+        """The mesh of one recovered person: [V, 3] float32, m, camera optical frame."""
+
+        def row(values: np.ndarray) -> Tensor:
+            return torch.as_tensor(values, dtype=torch.float32, device=self.joint_template.device)[
+                None
+            ]
+
+        pose = row(person.global_orient), row(person.body_pose)
+        return self(*pose, row(person.betas), row(person.transl)).vertices[0].cpu().numpy()
+
+    def _rotations(self, global_orient: Tensor, body_pose: Tensor) -> Tensor:
+        """Axis-angles [B, 3] and [B, 23, 3] -> matrices [B, 24, 3, 3]."""
+        self._check("global_orient", global_orient, (3,))
+        self._check("body_pose", body_pose, (NUM_JOINTS - 1, 3))
+        return roma.rotvec_to_rotmat(torch.cat([global_orient[:, None], body_pose], dim=1))
+
+    def _pose(self, rotations: Tensor, betas: Tensor, transl: Tensor) -> tuple[Tensor, Tensor]:
+        """World transforms of the joints [B, 24, 4, 4] (without transl) and rest joints [B or 1, 24, 3]."""
+        self._check("rotations", rotations, (NUM_JOINTS, 3, 3))
+        self._check("transl", transl, (3,))
+        rest = self.joints_rest(betas)
+        return _forward_kinematics(rotations, rest), rest
+
+    def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
+        if value.ndim != 1 + len(shape) or value.shape[1:] != shape:
+            expected = ", ".join(["B", *map(str, shape)])
+            raise InputError(
+                f"{self.name}: {name} must have shape [{expected}], got {list(value.shape)}"
+            )
+
+
+class _SkinnedPoints(nn.Module):
+    """Some of a body's vertices, with what is needed to shape and skin just those."""
+
+    def __init__(self, arrays: BodyArrays, vertex_ids: np.ndarray) -> None:
+        super().__init__()
+        count = len(vertex_ids)
+        self.template: Tensor
+        self.shapedirs: Tensor
+        self.posedirs: Tensor
+        self.weights: Tensor
+        _constant(self, "template", arrays.v_template[vertex_ids].reshape(-1))
+        _constant(self, "shapedirs", arrays.shapedirs[vertex_ids].reshape(count * 3, -1).T)
+        _constant(self, "posedirs", arrays.posedirs[vertex_ids].reshape(count * 3, -1).T)
+        _constant(self, "weights", arrays.weights[vertex_ids])
+
+    def forward(self, from_rest: Tensor, rotations: Tensor, betas: Tensor) -> Tensor:
+        """`from_rest` [B, 24, 3, 4] rest frame -> posed frame; returns the posed points [B, N, 3]."""
+        batch = len(rotations)
+        identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+        pose_feature = (rotations[:, 1:] - identity).reshape(batch, -1)  # [B, 207]
+        shaped = torch.addmm(self.template, betas, self.shapedirs)  # [B or 1, 3 N]
+        rest = (shaped + pose_feature @ self.posedirs).view(batch, -1, 3, 1)
+        blended = (self.weights @ from_rest.reshape(batch, NUM_JOINTS, 12)).view(batch, -1, 3, 4)
+        return (blended[..., :3] @ rest + blended[..., 3:]).squeeze(-1)
+
+
+def _forward_kinematics(rotations: Tensor, rest: Tensor) -> Tensor:
+    """Local rotations [B, 24, 3, 3], rest joints [B or 1, 24, 3] -> world transforms [B, 24, 4, 4].
+
+    SMPL's joint order is by depth in the tree, so that each level is one slice whose parents all lie in the
+    slice before: eight batched products instead of 23.
+    """
+    parents = list(JOINT_PARENTS[1:])
+    bones = torch.cat([rest[:, :1], rest[:, 1:] - rest[:, parents]], dim=1)
+    bones = bones.expand(len(rotations), -1, -1)[..., None]  # [B, 24, 3, 1]
+    local = nn.functional.pad(torch.cat([rotations, bones], dim=-1), (0, 0, 0, 1))
+    local[..., 3, 3] = 1.0
+    levels = [local[:, :1]]
+    for start, stop, parent in _LEVELS:
+        levels.append(levels[-1][:, parent] @ local[:, start:stop])
+    return torch.cat(levels, dim=1)
+
+
+def _from_rest(world: Tensor, rest: Tensor) -> Tensor:
+    """Transforms of points given in the rest frame: rotate about each rest joint, [B, 24, 3, 4]."""
+    rotation, position = world[..., :3, :3], world[..., :3, 3:]
+    return torch.cat([rotation, position - rotation @ rest[..., None]], dim=-1)
+
+
+def _tree_levels() -> list[tuple[int, int, list[int]]]:
+    """(first joint, end, parents counted from the level before) of each level below the root."""
+    levels = []
+    before, start = 0, 1
+    while start < NUM_JOINTS:
+        stop = next((j for j in range(start, NUM_JOINTS) if JOINT_PARENTS[j] >= start), NUM_JOINTS)
+        levels.append((start, stop, [JOINT_PARENTS[j] - before for j in range(start, stop)]))
+        before, start = start, stop
+    return levels
+
+
+_LEVELS = _tree_levels()
+
+
+def _constant(module: nn.Module, name: str, values: np.ndarray) -> None:
+    """A float32 buffer that moves with the module but is no part of checkpoints: the body has its own file."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    module.register_buffer(name, tensor, persistent=False)
