@@ -1,0 +1,46 @@
+"""`d3pose models`: fetch, list and verify the files that the pipeline needs but does not ship."""
+
+from __future__ import annotations
+
+import argparse
+
+from d3pose_core import model_files
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Register `models` under the `d3pose` command."""
+    parser = subparsers.add_parser(
+        "models",
+        help="fetch, list or verify model files",
+        description="The model files the pipeline needs: fetched once with pip from the packages "
+        "that publish them, checked by SHA-256, kept in a cache (D3POSE_CACHE, or the platform's).",
+    )
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("fetch", "list", "verify"),
+        default="list",
+        help="fetch what is missing or damaged; list (default); verify: status 1 unless all is there",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these files (default: all)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status: 0, or 1 when `verify` finds a file missing or damaged."""
+    names = args.names or [entry.name for entry in model_files.MODEL_FILES]
+    if args.action == "fetch":
+        model_files.fetch(names, report=lambda line: print(line, flush=True))
+        return 0
+    states = {name: model_files.state(model_files.find(name)) for name in names}
+    print(f"cache: {model_files.cache_dir()}")
+    for name, state in states.items():
+        entry = model_files.find(name)
+        print(
+            f"{state:8} {name:28} {entry.size / 1e6:5.1f} MB  {entry.licence:13} "
+            f"{entry.package} {entry.version}  {entry.purpose}"
+        )
+    if args.action == "verify" and any(state != "ok" for state in states.values()):
+        print(f"run `{model_files.FETCH_COMMAND}` to get what is missing or damaged")
+        return 1
+    return 0

