@@ -1,0 +1,204 @@
+"""Reading clips: frames with their index and time, and what is wrong with a clip when it can't be read."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+# FFmpeg writes its own complaints on a damaged file straight to stderr, beside our one-line error. The
+# variable is read once, when OpenCV first opens a clip; a value set by the user stays.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2
+import numpy as np
+
+from d3pose_core.camera import Intrinsics
+from d3pose_core.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# Containers estimate their frame count; so few frames less than promised are rounding, not damage.
+COUNT_TOLERANCE = 2
+FALLBACK_FPS = 30.0
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's own log lines off stderr while something is tried whose failure we report ourselves."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame. `time_s` counts from the clip's start and increases strictly."""
+
+    index: int
+    time_s: float
+    image: np.ndarray  # uint8 [H, W, 3], BGR
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of the picture at another size: `crop` (x, y, width, height) px, then `size` (width, height) px.
+
+    None keeps that property of the clip.
+
+    Raises:
+        InputError: a crop or size that is empty or negative.
+    """
+
+    crop: tuple[int, int, int, int] | None = None
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and not (
+            len(self.crop) == 4 and min(self.crop[:2]) >= 0 and min(self.crop[2:]) > 0
+        ):
+            raise InputError(
+                f"crop must be x, y, width, height with x, y >= 0 and a positive size, got {self.crop}"
+            )
+        if self.size is not None and not (len(self.size) == 2 and min(self.size) > 0):
+            raise InputError(f"size must be a positive width, height, got {self.size}")
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the result for a clip of this size; InputError if the crop leaves the picture."""
+        if self.crop is None:
+            return self.size or (width, height)
+        x, y, crop_width, crop_height = self.crop
+        if x + crop_width > width or y + crop_height > height:
+            raise InputError(
+                f"the crop {self.crop} (x, y, width, height) leaves the picture, which is "
+                f"{width} x {height}"
+            )
+        return self.size or (crop_width, crop_height)
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Image [H, W, 3] -> the cropped and resized image."""
+        if self.crop is not None:
+            x, y, width, height = self.crop
+            image = np.ascontiguousarray(image[y : y + height, x : x + width])
+        if self.size is not None and self.size != (image.shape[1], image.shape[0]):
+            shrinks = self.size[0] < image.shape[1]
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            image = cv2.resize(image, self.size, interpolation=interpolation)
+        return image
+
+    def intrinsics(self, source: Intrinsics) -> Intrinsics:
+        """The camera that took the view, given the one that took the whole picture."""
+        x, y, crop_width, crop_height = self.crop or (0, 0, source.width, source.height)
+        width, height = self.output_size(source.width, source.height)
+        scale_x, scale_y = width / crop_width, height / crop_height
+        return replace(
+            source,
+            fx=source.fx * scale_x,
+            fy=source.fy * scale_y,
+            # Pixel centres are at whole numbers: the picture's edge, which the scaling keeps, is at -0.5.
+            cx=(source.cx - x + 0.5) * scale_x - 0.5,
+            cy=(source.cy - y + 0.5) * scale_y - 0.5,
+            width=width,
+            height=height,
+        )
+
+
+class ClipReader:
+    """Frames of a clip, from its start; iterate as often as you like (each time opens the file anew).
+
+    Attributes:
+        width, height: of the frames delivered (after `view`), px.
+        source_size: (width, height) of the clip itself, px.
+        fps: frames per second as the container says, or 30 with a warning when it says nothing sane.
+        frame_count: number of frames the container promises, at most `max_frames`; an estimate (0: unknown).
+        frames_read: number of frames the last complete iteration delivered.
+
+    Raises:
+        InputError: no such file, not a video, cut off before its first frame, or a crop that leaves the picture.
+    """
+
+    def __init__(
+        self, path: str | Path, view: View | None = None, max_frames: int | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.view = view or View()
+        if max_frames is not None and max_frames < 1:
+            raise InputError(f"max_frames must be at least 1, got {max_frames}")
+        self.max_frames = max_frames
+        self.frames_read = 0
+
+        capture = self._open()
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        decoded, image = capture.read()
+        capture.release()
+        if not decoded:
+            raise InputError(
+                f"{self.path} has no frame that can be decoded: it is empty, cut off, or its codec is unknown; "
+                "try to play it, or convert it with `ffmpeg -i CLIP -c:v mjpeg clip.avi`"
+            )
+        # The size of a decoded frame counts, not the header's: OpenCV turns frames by their rotation tag.
+        self.source_size = (image.shape[1], image.shape[0])
+        self.width, self.height = self.view.output_size(*self.source_size)
+        self.fps = fps
+        if not (math.isfinite(fps) and 1.0 <= fps <= 1000.0):
+            logger.warning("%s says %s frames/s; taking %s", self.path, fps, FALLBACK_FPS)
+            self.fps = FALLBACK_FPS
+        self._promised = int(promised) if math.isfinite(promised) and promised > 0 else 0
+        self.frame_count = min(self._promised, max_frames) if max_frames else self._promised
+
+    def _open(self) -> cv2.VideoCapture:
+        if not self.path.exists():
+            raise InputError(f"no such clip: {self.path}; give the path of a video file")
+        if not self.path.is_file():
+            raise InputError(f"{self.path} is not a file; give the path of a video file")
+        try:
+            # FFmpeg alone: OpenCV's other backends take a name with digits for a sequence of pictures.
+            with quiet_opencv():
+                capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        except cv2.error as error:
+            raise InputError(f"OpenCV can't open {self.path}: {error}") from error
+        if not capture.isOpened():
+            raise InputError(
+                f"{self.path} ({self.path.stat().st_size} bytes) can't be read as a video: it is another kind of "
+                "file, or it is cut off before its index; try to play it, or copy it again"
+            )
+        return capture
+
+    def __iter__(self) -> Iterator[Frame]:
+        capture = self._open()
+        index, time_s = 0, -1.0 / self.fps
+        try:
+            while self.max_frames is None or index < self.max_frames:
+                decoded, image = capture.read()
+                if not decoded:
+                    self._warn_if_short(index)
+                    break
+                time_s = self._time_after(time_s, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+                yield Frame(index, time_s, self.view.apply(image))
+                index += 1
+        finally:
+            capture.release()
+        self.frames_read = index
+
+    def _time_after(self, previous_s: float, container_s: float) -> float:
+        """The container's time if it moves on from the previous frame's, else one frame period later."""
+        if math.isfinite(container_s) and container_s >= 0 and container_s > previous_s:
+            return container_s
+        return previous_s + 1 / self.fps
+
+    def _warn_if_short(self, decoded: int) -> None:
+        if self._promised - decoded > COUNT_TOLERANCE:
+            logger.warning(
+                "%s is cut off or damaged: it promises %d frames and %d could be decoded; going on with those",
+                self.path,
+                self._promised,
+                decoded,
+            )
