@@ -1,0 +1,117 @@
+"""BlazePose's landmark network: 33 landmarks of the person in a ROI.
+
+Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (2020); decoding after MediaPipe's
+`tensors_to_pose_landmarks_and_segmentation` and `refine_landmarks_from_heatmap` (Apache-2.0 weights).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from d3pose_core.observe import roi as geometry
+from d3pose_core.observe.observation import Roi
+from d3pose_core.observe.tflite import TfliteNetwork
+from d3pose_core.skeleton import NUM_LANDMARKS
+
+FULL_MODEL = "pose_landmark_full.tflite"
+
+_SIDE = 256  # px, the network's input
+_HEATMAP = 64  # cells a side
+_POINTS = 39  # 33 landmarks, 2 alignment points, 4 that are not used
+_REFINE_WINDOW = 7  # heatmap cells a side
+_REFINE_MIN_PEAK = 0.5
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """One person as the network sees it; shapes, units and frames as in PersonObservation."""
+
+    keypoints: np.ndarray  # [33, 2] px
+    depth_hint: np.ndarray  # [33] px
+    landmarks: np.ndarray  # [33, 3] m
+    visibility: np.ndarray  # [33] 0..1
+    presence: np.ndarray  # [33] 0..1
+    score: float  # 0..1
+    next_roi: Roi  # where to look for the same person in the next frame
+
+
+class BlazePoseLandmarker:
+    """Runs the landmark network on ROIs.
+
+    `model`: a fetched file's name, or the path of another BlazePose landmark network (lite, heavy).
+    """
+
+    def __init__(self, model: str | Path = FULL_MODEL, num_threads: int = 2) -> None:
+        self._network = TfliteNetwork(
+            model,
+            input_shape=(1, _SIDE, _SIDE, 3),
+            output_shapes={
+                "points": (1, 5 * _POINTS),
+                "score": (1, 1),
+                "heatmap": (1, _HEATMAP, _HEATMAP, _POINTS),
+                "world": (1, 3 * _POINTS),
+            },
+            num_threads=num_threads,
+        )
+
+    def __call__(self, image_bgr: np.ndarray, roi: Roi) -> Landmarks:
+        """`image_bgr`: uint8 [H, W, 3]; the person fills the ROI, head up in it."""
+        crop = geometry.cut(image_bgr, roi, _SIDE)
+        tensor = crop[None, :, :, ::-1].astype(np.float32) * np.float32(1 / 255)
+        outputs = self._network(tensor)
+        return decode(outputs, roi)
+
+
+def decode(outputs: dict[str, np.ndarray], roi: Roi) -> Landmarks:
+    """Network outputs -> landmarks in the image. `outputs` as named by BlazePoseLandmarker."""
+    points = outputs["points"].reshape(_POINTS, 5)
+    crop_xy = refine(points[:, :2] / _SIDE, outputs["heatmap"][0])
+    image_xy = geometry.crop_to_image(crop_xy, roi).astype(np.float32)
+    world = outputs["world"].reshape(_POINTS, 3)[:NUM_LANDMARKS].astype(np.float32)
+    # The network sees the person upright; the image does not.
+    world = np.concatenate([world[:, :2] @ geometry.rotation(roi).T, world[:, 2:]], axis=1)
+    body = slice(0, NUM_LANDMARKS)
+    return Landmarks(
+        keypoints=image_xy[body],
+        depth_hint=(points[body, 2] * (roi.size / _SIDE)).astype(np.float32),
+        landmarks=world.astype(np.float32),
+        visibility=sigmoid(points[body, 3]),
+        presence=sigmoid(points[body, 4]),
+        score=float(np.clip(outputs["score"].item(), 0.0, 1.0)),
+        next_roi=geometry.roi_from_alignment(image_xy[33], image_xy[34]),
+    )
+
+
+def refine(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """Move each point to the centre of mass of its heatmap close by, where that has a clear peak.
+
+    `points` [P, 2] in units of the crop's side (x, y); `heatmap` [H, W, P] logits. Returns [P, 2].
+    """
+    height, width, count = heatmap.shape
+    reach = (_REFINE_WINDOW - 1) // 2
+    cell = np.floor(points * [width, height]).astype(int)  # [P, 2]
+    offset = np.arange(-reach, reach + 1)
+    columns = cell[:, 0, None] + offset  # [P, K]
+    rows = cell[:, 1, None] + offset
+    inside_x = (columns >= 0) & (columns < width)
+    inside_y = (rows >= 0) & (rows < height)
+    window = heatmap[
+        np.clip(rows, 0, height - 1)[:, :, None],
+        np.clip(columns, 0, width - 1)[:, None, :],
+        np.arange(count)[:, None, None],
+    ]  # [P, K, K]
+    weight = sigmoid(window) * (inside_y[:, :, None] & inside_x[:, None, :])
+    total = weight.sum(axis=(1, 2))
+    mean_x = (weight.sum(axis=1) * columns).sum(axis=1) / np.maximum(total, 1e-9) / width
+    mean_y = (weight.sum(axis=2) * rows).sum(axis=1) / np.maximum(total, 1e-9) / height
+    in_map = ((cell >= 0) & (cell < [width, height])).all(axis=1)
+    clear = in_map & (weight.max(axis=(1, 2)) >= _REFINE_MIN_PEAK)
+    return np.where(clear[:, None], np.stack([mean_x, mean_y], axis=1), points)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Logistic function, float32, without overflow."""
+    return (0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, np.float32)))).astype(np.float32)
