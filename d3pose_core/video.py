@@ -1,4 +1,4 @@
-"""Reading clips: frames with their index and time, and what is wrong with a clip when it can't be read."""
+"""Reading clips: frames with their index and time, or what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# FFmpeg writes its own complaints on a damaged file straight to stderr, beside our one-line error. The
-# variable is read once, when OpenCV first opens a clip; a value set by the user stays.
+# FFmpeg writes its own complaints on a damaged file straight to stderr, beside our one-line error.
+# The variable is read once, when OpenCV first opens a clip; a value set by the user stays.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
@@ -29,7 +29,7 @@ FALLBACK_FPS = 30.0
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own log lines off stderr while something is tried whose failure we report ourselves."""
+    """Keep OpenCV's own log off stderr while something is tried whose failure we report."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -49,9 +49,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class View:
-    """A part of the picture at another size: `crop` (x, y, width, height) px, then `size` (width, height) px.
+    """A part of the picture at another size.
 
-    None keeps that property of the clip.
+    `crop` (x, y, width, height), px of the clip, is cut out and brought to `size` (width, height), px.
+    None leaves that be.
 
     Raises:
         InputError: a crop or size that is empty or negative.
@@ -65,13 +66,14 @@ class View:
             len(self.crop) == 4 and min(self.crop[:2]) >= 0 and min(self.crop[2:]) > 0
         ):
             raise InputError(
-                f"crop must be x, y, width, height with x, y >= 0 and a positive size, got {self.crop}"
+                "crop must be x, y, width, height with x, y >= 0 and a positive size, "
+                f"got {self.crop}"
             )
         if self.size is not None and not (len(self.size) == 2 and min(self.size) > 0):
             raise InputError(f"size must be a positive width, height, got {self.size}")
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the result for a clip of this size; InputError if the crop leaves the picture."""
+        """(width, height) of the result, px; InputError if the crop leaves the picture."""
         if self.crop is None:
             return self.size or (width, height)
         x, y, crop_width, crop_height = self.crop
@@ -102,7 +104,7 @@ class View:
             source,
             fx=source.fx * scale_x,
             fy=source.fy * scale_y,
-            # Pixel centres are at whole numbers: the picture's edge, which the scaling keeps, is at -0.5.
+            # Pixel centres are at whole numbers: the edge, which the scaling keeps, is at -0.5.
             cx=(source.cx - x + 0.5) * scale_x - 0.5,
             cy=(source.cy - y + 0.5) * scale_y - 0.5,
             width=width,
@@ -111,17 +113,18 @@ class View:
 
 
 class ClipReader:
-    """Frames of a clip, from its start; iterate as often as you like (each time opens the file anew).
+    """Frames of a clip from its start; iterate as often as you like (each opens the file anew).
 
     Attributes:
         width, height: of the frames delivered (after `view`), px.
         source_size: (width, height) of the clip itself, px.
-        fps: frames per second as the container says, or 30 with a warning when it says nothing sane.
-        frame_count: number of frames the container promises, at most `max_frames`; an estimate (0: unknown).
+        fps: frames per second as the container says, or 30 with a warning when that is not sane.
+        frame_count: frames the container promises, at most `max_frames`; an estimate (0: unknown).
         frames_read: number of frames the last complete iteration delivered.
 
     Raises:
-        InputError: no such file, not a video, cut off before its first frame, or a crop that leaves the picture.
+        InputError: no such file, not a video, cut off before its first frame, or a crop that leaves
+            the picture.
     """
 
     def __init__(
@@ -141,10 +144,10 @@ class ClipReader:
         capture.release()
         if not decoded:
             raise InputError(
-                f"{self.path} has no frame that can be decoded: it is empty, cut off, or its codec is unknown; "
-                "try to play it, or convert it with `ffmpeg -i CLIP -c:v mjpeg clip.avi`"
+                f"{self.path} has no frame that can be decoded: it is empty, cut off, or its codec "
+                "is unknown; try to play it, or convert it with `ffmpeg -i CLIP -c:v mjpeg clip.avi`"
             )
-        # The size of a decoded frame counts, not the header's: OpenCV turns frames by their rotation tag.
+        # The size of a decoded frame counts, not the header's: OpenCV heeds the rotation tag.
         self.source_size = (image.shape[1], image.shape[0])
         self.width, self.height = self.view.output_size(*self.source_size)
         self.fps = fps
@@ -160,15 +163,15 @@ class ClipReader:
         if not self.path.is_file():
             raise InputError(f"{self.path} is not a file; give the path of a video file")
         try:
-            # FFmpeg alone: OpenCV's other backends take a name with digits for a sequence of pictures.
+            # FFmpeg alone: OpenCV's other backends take a name with digits for a picture sequence.
             with quiet_opencv():
                 capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         except cv2.error as error:
             raise InputError(f"OpenCV can't open {self.path}: {error}") from error
         if not capture.isOpened():
             raise InputError(
-                f"{self.path} ({self.path.stat().st_size} bytes) can't be read as a video: it is another kind of "
-                "file, or it is cut off before its index; try to play it, or copy it again"
+                f"{self.path} ({self.path.stat().st_size} bytes) can't be read as a video: it is "
+                "another kind of file, or cut off before its index; try to play it, or copy it again"
             )
         return capture
 
@@ -189,7 +192,7 @@ class ClipReader:
         self.frames_read = index
 
     def _time_after(self, previous_s: float, container_s: float) -> float:
-        """The container's time if it moves on from the previous frame's, else one frame period later."""
+        """The container's time if it moves on from the previous frame's, else one period later."""
         if math.isfinite(container_s) and container_s >= 0 and container_s > previous_s:
             return container_s
         return previous_s + 1 / self.fps
@@ -197,7 +200,8 @@ class ClipReader:
     def _warn_if_short(self, decoded: int) -> None:
         if self._promised - decoded > COUNT_TOLERANCE:
             logger.warning(
-                "%s is cut off or damaged: it promises %d frames and %d could be decoded; going on with those",
+                "%s is cut off or damaged: it promises %d frames and %d could be decoded; "
+                "going on with those",
                 self.path,
                 self._promised,
                 decoded,
