@@ -51,7 +51,7 @@ class Frame:
 class View:
     """A part of the picture at another size.
 
-    `crop` (x, y, width, height), px of the clip, is cut out and brought to `size` (width, height), px.
+    `crop` (x, y, width, height), clip px, is cut out and brought to `size` (width, height), px.
     None leaves that be.
 
     Raises:
@@ -145,7 +145,7 @@ class ClipReader:
         if not decoded:
             raise InputError(
                 f"{self.path} has no frame that can be decoded: it is empty, cut off, or its codec "
-                "is unknown; try to play it, or convert it with `ffmpeg -i CLIP -c:v mjpeg clip.avi`"
+                "is unknown; play it, or convert it with `ffmpeg -i CLIP -c:v mjpeg clip.avi`"
             )
         # The size of a decoded frame counts, not the header's: OpenCV heeds the rotation tag.
         self.source_size = (image.shape[1], image.shape[0])
@@ -171,7 +171,7 @@ class ClipReader:
         if not capture.isOpened():
             raise InputError(
                 f"{self.path} ({self.path.stat().st_size} bytes) can't be read as a video: it is "
-                "another kind of file, or cut off before its index; try to play it, or copy it again"
+                "another kind of file, or cut off before its index; play it, or copy it again"
             )
         return capture
 
