@@ -1,8 +1,9 @@
-"""The files the pipeline needs but does not ship: fetched once from a Python package, checked, cached.
+"""Files the pipeline needs but does not ship: fetched once from a Python package and checked.
 
-Each file is a member of a wheel on the Python package index. `fetch` has the user's own pip download
-that wheel (so proxies, mirrors and credentials are whatever pip is configured with), takes out the one
-member, compares its SHA-256 and puts it in the cache. Nothing of the package is installed or run.
+Each file is a member of a wheel on the Python package index. `fetch` has the user's own pip
+download that wheel (so proxies, mirrors and credentials are whatever pip is configured with),
+takes out the one member, compares its SHA-256 and puts it in the cache. Nothing of the package is
+installed or run.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ MODEL_FILES: tuple[ModelFile, ...] = (
     ),
 )
 
-# Downloads `package==version` into a folder as one wheel; raises FetchError. Tests inject their own.
+# Downloads `package==version` into a folder as one wheel; raises FetchError.
 WheelDownloader = Callable[[str, str, Path], Path]
 
 
@@ -129,7 +130,7 @@ def read_model(name: str) -> bytes:
 
 
 def state(entry: ModelFile) -> str:
-    """"ok", "missing" or "damaged", by checksum."""
+    """By checksum: "ok", "missing" or "damaged"."""
     try:
         read_model(entry.name)
     except ModelFileMissing:
@@ -146,8 +147,9 @@ def fetch(
 ) -> list[Path]:
     """Put the named files (all by default) into the cache; those already there and intact stay.
 
-    `report` gets one line for each step. Safe to run several times at once: a file appears under its
-    name only when it is whole. Raises FetchError when a package cannot be had or holds something else.
+    `report` gets one line for each step. Safe to run several times at once: a file appears under
+    its name only when it is whole. Raises FetchError when a package cannot be had or holds
+    something else.
     """
     download = download or pip_download
     entries = [find(name) for name in names] if names is not None else list(MODEL_FILES)
@@ -170,7 +172,7 @@ def fetch(
 
 
 def pip_download(package: str, version: str, folder: Path) -> Path:
-    """One wheel by `pip download`, whatever Python and platform this is: only data is taken from it."""
+    """One wheel by `pip download`, for any Python and platform: only data is taken from it."""
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary=:all:", "--python-version", "3.11"),

@@ -13,14 +13,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "models",
         help="fetch, list or verify model files",
         description="The model files the pipeline needs: fetched once with pip from the packages "
-        "that publish them, checked by SHA-256, kept in a cache (D3POSE_CACHE, or the platform's).",
+        "that publish them, checked by SHA-256, kept in a cache (D3POSE_CACHE or the platform's).",
     )
     parser.add_argument(
         "action",
         nargs="?",
         choices=("fetch", "list", "verify"),
         default="list",
-        help="fetch what is missing or damaged; list (default); verify: status 1 unless all is there",
+        help="fetch: what is missing or damaged; verify: status 1 unless all is there",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these files (default: all)")
     parser.set_defaults(run=run)

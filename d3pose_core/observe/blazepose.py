@@ -1,7 +1,9 @@
 """BlazePose's landmark network: 33 landmarks of the person in a ROI.
 
-Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (2020); decoding after MediaPipe's
-`tensors_to_pose_landmarks_and_segmentation` and `refine_landmarks_from_heatmap` (Apache-2.0 weights).
+Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (2020); decoding after
+MediaPipe's
+`tensors_to_pose_landmarks_and_segmentation` and `refine_landmarks_from_heatmap` (Apache-2.0
+weights).
 """
 
 from __future__ import annotations

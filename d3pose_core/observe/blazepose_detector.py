@@ -1,7 +1,8 @@
 """BlazePose's person detector: boxes and alignment points of large people in a square window.
 
-An SSD with 2254 anchors on 224 px, after MediaPipe's `pose_detection_cpu` graph (Apache-2.0 weights).
-It sees people who fill more than about a third of its window; see `search.py` for the smaller ones.
+An SSD with 2254 anchors on 224 px, after MediaPipe's `pose_detection_cpu` graph (Apache-2.0
+weights). It sees people who fill more than about a third of its window; see `search.py` for the
+smaller ones.
 """
 
 from __future__ import annotations
@@ -100,10 +101,11 @@ def decode(
 ) -> list[tuple[np.ndarray, float]]:
     """Network outputs -> distinct people, best first: (points [6, 2], score 0..1).
 
-    `raw` [A, 12]: box centre, box size, 4 key points, in network px relative to the anchor; `logits`
-    [A]; `centres` [A, 2]. Points are in units of the window's side: the box's two corners, then the
-    key points, of which the first two are the alignment points (hips' middle, top of the circle).
-    Overlapping candidates are averaged, weighted by score (MediaPipe's weighted suppression).
+    `raw` [A, 12]: box centre, box size, 4 key points, in network px relative to the anchor;
+    `logits` [A]; `centres` [A, 2]. Points are in units of the window's side: the box's two
+    corners, then the key points, of which the first two are the alignment points (hips' middle,
+    top of the circle). Overlapping candidates are averaged, weighted by score (MediaPipe's
+    weighted suppression).
     """
     scores = sigmoid(logits)
     keep = scores >= min_score

@@ -10,9 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Roi:
-    """A rotated square of the image in which one person is upright: what a landmark network is shown.
+    """A rotated square of the image in which one person is upright: what a landmark network is
+    shown.
 
-    `center` [2] px; `size` side length, px; `angle` rad, clockwise in the image (0: person upright).
+    `center` [2] px; `size` of a side, px; `angle` rad, clockwise in the image (0: person upright).
     """
 
     center: np.ndarray
@@ -22,7 +23,8 @@ class Roi:
 
 @dataclass(frozen=True)
 class Detection:
-    """One person found in an image. `roi` is set by detectors that know how the person is turned."""
+    """One person found in an image. `roi` is set by detectors that know how the person is
+    turned."""
 
     box: np.ndarray  # [4] x0, y0, x1, y1, px
     score: float  # 0..1
@@ -48,7 +50,8 @@ class PersonDetector(Protocol):
     """Finds people in a single image; plug in your own by fulfilling this."""
 
     def detect(self, image_bgr: np.ndarray) -> list[Detection]:
-        """`image_bgr`: uint8 [H, W, 3]. Returns people in any order; boxes in pixels of this image."""
+        """`image_bgr`: uint8 [H, W, 3]. Returns people in any order; boxes in pixels of this
+        image."""
         ...
 
 
@@ -57,7 +60,8 @@ class PersonObserver(Protocol):
     """Finds, tracks and landmarks people in a stream of images."""
 
     def __call__(self, image_bgr: np.ndarray, stamp_s: float) -> list[PersonObservation]:
-        """`image_bgr`: uint8 [H, W, 3]; `stamp_s`: s, increasing. Track ids are stable and never reused."""
+        """`image_bgr`: uint8 [H, W, 3]; `stamp_s`: s, increasing. Track ids are stable and never
+        reused."""
         ...
 
     def reset(self) -> None:

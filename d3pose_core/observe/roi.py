@@ -1,7 +1,7 @@
 """Rotated squares of the image (ROIs): how they are cut out, and how results are carried back.
 
-Pixel centres lie on whole numbers, in the image as in the crop, so that a crop of a mirrored image is
-the mirrored crop (MediaPipe's own warp is half a crop pixel off).
+Pixel centres lie on whole numbers, in the image as in the crop, so that a crop of a mirrored image
+is the mirrored crop (MediaPipe's own warp is half a crop pixel off).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ROI_SCALE = 1.25
 def roi_from_alignment(center: np.ndarray, top: np.ndarray) -> Roi:
     """ROI of a person by BlazePose's two alignment points.
 
-    `center` [2] px: middle of the hips; `top` [2] px: where the circle around the whole person meets
-    the person's upward axis.
+    `center` [2] px: middle of the hips; `top` [2] px: where the circle around the whole person
+    meets the person's upward axis.
     """
     up = np.asarray(top, np.float64) - center
     # Clockwise angle from "up in the image" (0, -1) to the person's up.
