@@ -14,11 +14,12 @@ from d3pose_core.errors import InputError
 class Intrinsics:
     """Pinhole intrinsics of an undistorted image, in pixels.
 
-    The pixel convention is OpenCV's and `sensor_msgs/CameraInfo`'s: the centre of the top-left pixel is (0, 0).
+    The pixel convention is OpenCV's and `sensor_msgs/CameraInfo`'s: the centre of the top-left
+    pixel is (0, 0).
 
     Raises:
-        InputError: a focal length or size that is not positive and finite, e.g. the all-zero matrix of an
-            uncalibrated camera.
+        InputError: a focal length or size that is not positive and finite, e.g. the all-zero matrix
+            of an uncalibrated camera.
     """
 
     fx: float
@@ -41,7 +42,8 @@ class Intrinsics:
 
     @classmethod
     def from_hfov(cls, hfov_deg: float, width: int, height: int) -> Intrinsics:
-        """A camera with square pixels and a centred principal point, from its horizontal field of view."""
+        """A camera with square pixels and a centred principal point, from its horizontal field of
+        view."""
         if not 1.0 <= hfov_deg <= 179.0:
             raise InputError(
                 f"the horizontal field of view must lie in 1..179 degrees, got {hfov_deg}"

@@ -1,7 +1,7 @@
 """Names, parents and left/right pairs of the SMPL joints and the BlazePose landmarks.
 
-The SMPL order is that of Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015); the landmark
-order that of BlazePose GHUM (Bazarevsky et al. 2020).
+The SMPL order is that of Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015); the
+landmark order that of BlazePose GHUM (Bazarevsky et al. 2020).
 """
 
 JOINT_NAMES: tuple[str, ...] = (

@@ -1,0 +1,89 @@
+"""Synthetic training data: motion clips x body shapes x cameras -> what BlazePose would report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from d3pose_core.body.model import BodyModel
+from d3pose_core.data.cameras import sample_cameras
+from d3pose_core.data.landmark_noise import report_landmarks
+from d3pose_core.data.motions import MotionLibrary, MotionWindows, widen
+from d3pose_core.model.tokens import ObservationBatch
+
+
+@dataclass
+class Truth:
+    """What the network should have said, in the camera's optical frame."""
+
+    rotations: Tensor  # [B, T, 24, 3, 3]
+    betas: Tensor  # [B, 10]
+    pelvis: Tensor  # [B, T, 3] m
+    joints: Tensor  # [B, T, 24, 3] m
+
+
+@dataclass
+class TrainingBatch:
+    observations: ObservationBatch
+    truth: Truth
+
+
+def sample_times(batch: int, frames: int, rng: torch.Generator) -> Tensor:
+    """Frame times [B, T], s: cameras of 10 to 60 Hz, most of them 30, whose frames jitter and
+    drop."""
+    rates = torch.tensor([30.0, 30.0, 30.0, 25.0, 20.0, 15.0, 10.0, 60.0])
+    rate = rates[torch.randint(len(rates), (batch, 1), generator=rng)]
+    jitter = 1 + 0.05 * torch.randn(batch, frames, generator=rng).clamp(-2, 2)
+    dropping = (torch.rand(batch, 1, generator=rng) < 0.3).float()
+    dropped = dropping * torch.bernoulli(torch.full((batch, frames), 0.15), generator=rng)
+    step = jitter * (1 + dropped) / rate
+    return step.cumsum(1) - step[:, :1]
+
+
+class Simulator:
+    """Draws batches for ever; the same seed gives the same batches."""
+
+    def __init__(self, motions: MotionLibrary, body: BodyModel, seed: int):
+        self.motions, self.body = motions, body
+        self.rng = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def sample(self, batch: int, frames: int, augment: bool = True) -> TrainingBatch:
+        """`batch` windows of `frames` frames; `augment` False keeps the recorded motions as they
+        are."""
+        times = sample_times(batch, frames, self.rng)
+        windows = self.motions.sample(times, self.rng)
+        if augment:
+            windows = widen(windows, self.rng)
+        return self.observe(windows, times)
+
+    @torch.no_grad()
+    def observe(self, windows: MotionWindows, times: Tensor) -> TrainingBatch:
+        """Random bodies perform `windows` in front of random cameras; `times` [B, T], s."""
+        batch, frames = times.shape
+        betas = torch.randn(batch, 10, generator=self.rng).clamp(-2.5, 2.5)
+        rest = self.body.joints_rest(betas)  # [B, 24, 3]
+        # Long legs take longer steps, and the feet stay near the floor.
+        leg = (rest[:, 0, 1] - rest[:, :, 1].amin(1)) / self.motions.rest_leg_m
+        world_pelvis = windows.pelvis * leg[:, None, None]
+        cameras = sample_cameras(world_pelvis, times, self.rng)
+
+        def into_camera(x: Tensor) -> Tensor:  # [B, T, 3] world -> camera
+            return (cameras.rotation @ (x - cameras.position)[..., None])[..., 0]
+
+        pelvis = into_camera(world_pelvis)
+        rotations = windows.rotations.clone()
+        rotations[:, :, 0] = cameras.rotation @ rotations[:, :, 0]
+        transl = pelvis - rest[:, None, 0]
+        # One body pass for all frames: [B * T, ...].
+        flat = (
+            rotations.flatten(0, 1),
+            betas.repeat_interleave(frames, 0),
+            transl.flatten(0, 1),
+        )
+        landmarks = self.body.landmarks_matrices(*flat).unflatten(0, (batch, frames))
+        joints = self.body.joints_matrices(*flat).unflatten(0, (batch, frames))
+        observations = report_landmarks(landmarks, cameras, times, self.rng)
+        return TrainingBatch(observations, Truth(rotations, betas, pelvis, joints))

@@ -1,0 +1,77 @@
+"""Weights as safetensors with the network's configuration inside; loading never executes code."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from d3pose_core.errors import InputError
+from d3pose_core.model.config import D3PoseConfig
+from d3pose_core.model.d3pose import D3Pose
+
+FORMAT = "d3pose-1"
+SHIPPED_WEIGHTS = ("d3pose-landmarks",)
+
+
+def save_model(model: D3Pose, path: Path, notes: dict | None = None) -> None:
+    """Write weights (float16) and configuration; `notes` (JSON values) say how they came to be."""
+    tensors = {name: t.detach().half().contiguous() for name, t in model.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(model.config.to_dict()),
+        "notes": json.dumps(notes or {}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
+
+
+def weights_path(name_or_path: str | Path) -> Path:
+    """The file of a shipped weight's name, or the path itself."""
+    if str(name_or_path) in SHIPPED_WEIGHTS:
+        folder = Path(str(resources.files("d3pose_core"))) / "weights"
+        return folder / f"{name_or_path}.safetensors"
+    return Path(name_or_path)
+
+
+def load_model(name_or_path: str | Path, device: str = "cpu") -> D3Pose:
+    """A network ready for inference.
+
+    Args:
+        name_or_path: one of `SHIPPED_WEIGHTS`, or a .safetensors file written by `d3pose train`.
+
+    Raises:
+        InputError: no such file, not a d3pose checkpoint, or damaged.
+    """
+    path = weights_path(name_or_path)
+    if not path.is_file():
+        raise InputError(
+            f"no weights at {str(name_or_path)!r}: give a .safetensors file written by `d3pose train`, "
+            f"or one of the shipped weights {', '.join(SHIPPED_WEIGHTS)}"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(
+            f"{path} is not a safetensors file or is damaged ({error}); fetch or train it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is not a {FORMAT} checkpoint (its format says {metadata.get('format')!r})"
+        )
+    model = D3Pose(D3PoseConfig.from_dict(json.loads(metadata["config"])))
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    if missing or unexpected:
+        raise InputError(
+            f"{path} does not fit this version of the network: missing {missing[:3]}, "
+            f"unexpected {unexpected[:3]}"
+        )
+    return model.eval().to(torch.device(device))

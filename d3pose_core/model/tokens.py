@@ -1,0 +1,107 @@
+"""From a person's observed landmarks to the numbers that the network reads.
+
+Each frame is seen through a view camera (`view.py`), so that where in the image a person stands
+does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from d3pose_core.model.view import ViewCamera, look_at_rotation, view_rays
+from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
+
+# The order of the first stage's slots. Neighbours merge, windows of six are one part of the body.
+FRAME_SLOT, FILLER_SLOT = "frame", "filler"
+SLOT_ORDER: tuple[str, ...] = (
+    *(FRAME_SLOT, "nose", "left_eye_inner", "left_eye", "left_eye_outer", "left_ear"),
+    *("right_eye_inner", "right_eye", "right_eye_outer", "right_ear", "mouth_left", "mouth_right"),
+    *("left_shoulder", "left_elbow", "left_wrist", "left_index", "left_pinky", "left_thumb"),
+    *("right_shoulder", "right_elbow", "right_wrist", "right_index", "right_pinky", "right_thumb"),
+    *("left_hip", "left_knee", "left_ankle", "left_heel", "left_foot_index", FILLER_SLOT),
+    *("right_hip", "right_knee", "right_ankle", "right_heel", "right_foot_index", FILLER_SLOT),
+)
+LANDMARK_FEATURES = 8  # position 2, depth hint 1, metric landmark 3, visibility 1, presence 1
+FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
+
+# The landmarks that say where a person is and how large: limb joints and the nose.
+_CORE_PARTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_CORE = [i for i, name in enumerate(LANDMARK_NAMES) if name.split("_")[-1] in _CORE_PARTS]
+
+
+@dataclass
+class ObservationBatch:
+    """Observations of B people over T frames, in the network's units.
+
+    Landmark arrays of an unseen frame (`seen` False) are never read.
+    """
+
+    rays: Tensor  # [B, T, 33, 2] viewing rays (x/z, y/z) in the camera's optical frame
+    depth_hint: Tensor  # [B, T, 33] relative depth over focal length, hips near 0
+    landmarks: Tensor  # [B, T, 33, 3] m, mid-hip origin, axes of a camera facing the person
+    visibility: Tensor  # [B, T, 33] 0..1
+    presence: Tensor  # [B, T, 33] 0..1
+    seen: Tensor  # [B, T] bool
+    step_s: Tensor  # [B, T] seconds since the frame before (any value at a track's first frame)
+
+    def __getitem__(self, index) -> ObservationBatch:
+        """Index or slice every array alike, e.g. `batch[:, 10:20]`."""
+        return ObservationBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass
+class Tokens:
+    landmark_features: Tensor  # [B, T, 33, LANDMARK_FEATURES]
+    frame_features: Tensor  # [B, T, FRAME_FEATURES]
+    visible: Tensor  # [B, T, 33] bool: landmark may be attended to
+    view: ViewCamera
+
+
+def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
+    """Scale-free features of each landmark and frame; see `ObservationBatch` for shapes and
+    units."""
+    seen = batch.seen[..., None]
+    # A hidden landmark still says roughly where the person is, so it keeps a small weight; the
+    # weights change smoothly with visibility, so that the view does not jump.
+    weight = batch.visibility[..., _CORE].clamp(0.1, 1.0)[..., None]
+    weight = weight / weight.sum(-2, keepdim=True)
+    center = (batch.rays[..., _CORE, :] * weight).sum(-2)
+    center = torch.where(seen, center, torch.zeros_like(center))
+    rotation = look_at_rotation(center)
+    rays = view_rays(batch.rays, rotation)
+    spread = (rays[..., _CORE, :].square().sum(-1, keepdim=True) * weight).sum((-2, -1))
+    size = torch.where(batch.seen, spread, torch.ones_like(spread)).sqrt().clamp_min(1e-4)
+
+    landmark_features = torch.cat(
+        [
+            rays / size[..., None, None],
+            (batch.depth_hint / size[..., None])[..., None],
+            batch.landmarks * 2.0,  # metres to about unit variance
+            batch.visibility[..., None] * 2 - 1,
+            batch.presence[..., None] * 2 - 1,
+        ],
+        -1,
+    )
+    # Wild landmarks (an arm behind a wide-angle camera's edge) must not blow up the activations.
+    landmark_features = landmark_features.clamp(-5, 5)
+    landmark_features = torch.where(
+        seen[..., None], landmark_features, torch.zeros_like(landmark_features)
+    )
+    log_step = torch.log(batch.step_s.clamp(1e-3, 10.0) * 30)
+    frame_features = torch.cat(
+        [center, torch.where(batch.seen, size, torch.ones_like(size)).log()[..., None]], -1
+    )
+    frame_features = torch.cat([frame_features, log_step[..., None]], -1)
+    visible = seen & (batch.presence >= min_presence)
+    return Tokens(landmark_features, frame_features, visible, ViewCamera(rotation, size))
+
+
+def slot_index() -> Tensor:
+    """[36] where each slot's features lie in (33 landmarks, frame, filler) stacked along one
+    axis."""
+    source = {**{n: i for i, n in enumerate(LANDMARK_NAMES)}}
+    source[FRAME_SLOT], source[FILLER_SLOT] = NUM_LANDMARKS, NUM_LANDMARKS + 1
+    return torch.tensor([source[name] for name in SLOT_ORDER])

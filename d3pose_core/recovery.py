@@ -1,0 +1,266 @@
+"""From images to people: the streaming pipeline, and the one class that most users need.
+
+from d3pose_core import Intrinsics, MeshRecovery
+
+recovery = MeshRecovery.from_pretrained("d3pose-landmarks")
+people = recovery(image_bgr, stamp_s, Intrinsics.from_hfov(60, 640, 480))
+vertices = recovery.body.vertices(people[0])  # [V, 3] m, camera optical frame
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from d3pose_core.body import BodyModel, load_body
+from d3pose_core.camera import Intrinsics
+from d3pose_core.errors import InputError
+from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model.d3pose import D3Pose, StreamState
+from d3pose_core.model.decoder import PosePrediction
+from d3pose_core.model.tokens import ObservationBatch
+from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
+from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
+from d3pose_core.skeleton import NUM_LANDMARKS
+
+# A person out of sight for longer starts afresh: the network was trained on gaps of this length.
+MEMORY_S = 1.0
+# What "confident" means for a joint: the probability that it lies within this distance.
+CONFIDENT_WITHIN_M = 0.10
+
+
+@dataclass(frozen=True, eq=False)
+class RecoveredPerson:
+    """One person in one frame, as an SMPL body in the camera's optical frame; float32 arrays."""
+
+    track_id: int
+    confidence: float  # 0..1 that this is a person
+    global_orient: (
+        np.ndarray
+    )  # [3] axis-angle, rad: turns the body (y up, facing +z) into the frame
+    body_pose: np.ndarray  # [23, 3] axis-angle, rad, each joint relative to its parent
+    betas: np.ndarray  # [10] shape, of the body model in use
+    transl: np.ndarray  # [3] m, smplx's `transl`: vertices = LBS(betas, pose) + transl
+    joints: np.ndarray  # [24, 3] m
+    joints_2d: np.ndarray  # [24, 2] px
+    joint_confidence: np.ndarray  # [24] 0..1 that the joint lies within CONFIDENT_WITHIN_M
+    observation_age_s: float  # how old the newest observation of this person is (0: this frame)
+
+
+@dataclass
+class _Track:
+    """The network's memory of one person."""
+
+    state: StreamState
+    stamp_s: float  # of the newest frame in the state
+    seen_s: float  # of the newest frame in which the person was seen
+
+
+class MeshRecovery:
+    """People in a stream of images, frame by frame, with no look-ahead and at constant cost.
+
+    Attributes:
+        body: the body model that poses refer to.
+        stage_times_ms: what the last frame cost: "observe", "network", "body".
+    """
+
+    def __init__(
+        self, observer: PersonObserver, model: D3Pose, body: BodyModel, weights: str = ""
+    ) -> None:
+        """Prefer `from_pretrained`; `weights` is the name that reports show."""
+        self.observer, self.model, self.body, self.weights = observer, model.eval(), body, weights
+        self.device = next(model.parameters()).device
+        self.stage_times_ms: dict[str, float] = {}
+        self._tracks: dict[int, _Track] = {}
+        self._stamp_s = -np.inf
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path = "d3pose-landmarks",
+        device: str = "cpu",
+        body: str | Path = "free-low",
+        max_people: int = 5,
+        observer: PersonObserver | None = None,
+    ) -> MeshRecovery:
+        """A ready pipeline.
+
+        Args:
+            name_or_path: shipped weights by name, or a .safetensors file of `d3pose train`.
+            device: a torch device for network and body; landmarks are found on the CPU.
+            body: "free-low", "free-mid", "free-full", or a licensed SMPL file's path.
+            max_people: at most so many are tracked at once.
+            observer: finds people and landmarks; BlazePose if None.
+
+        Raises:
+            ModelFileMissing: run `d3pose models fetch`.
+            InputError: no such weights, body or device.
+        """
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
+        observer = observer or BlazePoseObserver(max_people=max_people)
+        model = load_model(name_or_path, device)
+        return cls(observer, model, load_body(body, device), str(name_or_path))
+
+    def reset(self) -> None:
+        """Forget everybody; track ids go on counting."""
+        self.observer.reset()
+        self._tracks.clear()
+        self._stamp_s = -np.inf
+
+    def __call__(
+        self, image_bgr: np.ndarray, stamp_s: float, intrinsics: Intrinsics
+    ) -> list[RecoveredPerson]:
+        """The people in one frame.
+
+        Args:
+            image_bgr: uint8 [H, W, 3].
+            stamp_s: when it was taken, s. An earlier stamp than the last starts afresh.
+            intrinsics: of this image.
+
+        Raises:
+            InputError: the image is not as above, or has another size than the intrinsics say.
+        """
+        started = time.perf_counter()
+        height, width = np.shape(image_bgr)[:2] if np.ndim(image_bgr) >= 2 else (0, 0)
+        if (width, height) != (intrinsics.width, intrinsics.height) and width * height:
+            raise InputError(
+                f"the image is {width} x {height} but the intrinsics are for "
+                f"{intrinsics.width} x {intrinsics.height}"
+            )
+        if stamp_s < self._stamp_s:
+            self.reset()
+        observations = self.observer(image_bgr, stamp_s)
+        self._stamp_s = stamp_s
+        observed = time.perf_counter()
+        people = self.recover(observations, stamp_s, intrinsics)
+        self.stage_times_ms["observe"] = 1e3 * (observed - started)
+        return people
+
+    @torch.inference_mode()
+    def recover(
+        self, observations: list[PersonObservation], stamp_s: float, intrinsics: Intrinsics
+    ) -> list[RecoveredPerson]:
+        """The part after `observer`: people from their landmarks in one frame."""
+        started = time.perf_counter()
+        seen = {observation.track_id: observation for observation in observations}
+        self._tracks = {
+            track_id: track
+            for track_id, track in self._tracks.items()
+            if stamp_s - track.seen_s <= MEMORY_S
+        }
+        for track_id in seen.keys() - self._tracks.keys():
+            self._tracks[track_id] = _Track(self.model.initial_state(1), stamp_s, stamp_s)
+        if not self._tracks:
+            self.stage_times_ms.update(network=0.0, body=0.0)
+            return []
+
+        # Those remembered but not seen take the step too, masked, so that their past stays
+        # complete.
+        ids = sorted(self._tracks)
+        tracks = [self._tracks[track_id] for track_id in ids]
+        frame = self._batch([seen.get(track_id) for track_id in ids], tracks, stamp_s, intrinsics)
+        state = StreamState.stack([track.state for track in tracks])
+        prediction, view, state = self.model.step(frame, state)
+        for track_id, track, new_state in zip(ids, tracks, state.split(), strict=True):
+            track.state, track.stamp_s = new_state, stamp_s
+            if track_id in seen:
+                track.seen_s = stamp_s
+        stepped = time.perf_counter()
+
+        people = self._people(
+            [seen.get(track_id) for track_id in ids], prediction, view, intrinsics
+        )
+        self.stage_times_ms.update(
+            network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
+        )
+        return people
+
+    def _batch(
+        self,
+        observations: list[PersonObservation | None],
+        tracks: list[_Track],
+        stamp_s: float,
+        intrinsics: Intrinsics,
+    ) -> ObservationBatch:
+        """One frame of each track, [B, 1, ...]; None is a person not seen."""
+
+        def rows(values: list[np.ndarray | None], *shape: int) -> Tensor:
+            filled = [np.zeros(shape) if value is None else value for value in values]
+            stacked = np.stack(filled).astype(np.float32)[:, None]
+            return torch.from_numpy(stacked).to(self.device)
+
+        def field(name: str, *shape: int) -> Tensor:
+            values = [None if o is None else getattr(o, name) for o in observations]
+            return rows(values, NUM_LANDMARKS, *shape)
+
+        rays = [None if o is None else intrinsics.rays(o.keypoints) for o in observations]
+        steps = [np.asarray(stamp_s - track.stamp_s) for track in tracks]
+        seen = torch.tensor([[o is not None] for o in observations], device=self.device)
+        return ObservationBatch(
+            rays=rows(rays, NUM_LANDMARKS, 2),
+            depth_hint=field("depth_hint") / intrinsics.fx,
+            landmarks=field("landmarks", 3),
+            visibility=field("visibility"),
+            presence=field("presence"),
+            seen=seen,
+            step_s=rows(steps),
+        )
+
+    def _people(
+        self,
+        observations: list[PersonObservation | None],
+        prediction: PosePrediction,
+        view: ViewCamera,
+        intrinsics: Intrinsics,
+    ) -> list[RecoveredPerson]:
+        """The network's answer in the optical frame, for the people who were seen."""
+        rotations = out_of_view(prediction.rotations, view)[:, 0]
+        betas = prediction.betas[:, 0]
+        rest = self.body.joints_rest(betas)
+        # The root turns the body about its pelvis joint, so `transl` is what brings that joint
+        # there.
+        transl = pelvis_of(prediction.place, view)[:, 0] - rest[:, 0]
+        joints = self.body.joints_matrices(rotations, betas, transl)
+        confidence = probability_within(prediction.log_variance[:, 0], CONFIDENT_WITHIN_M)
+        pose = roma.rotmat_to_rotvec(rotations)
+        arrays = [t.cpu().numpy() for t in (pose, betas, transl, joints, confidence)]
+        people = []
+        for i, observation in enumerate(observations):
+            if observation is None:
+                continue
+            pose_i, betas_i, transl_i, joints_i, confidence_i = (a[i] for a in arrays)
+            people.append(
+                RecoveredPerson(
+                    track_id=observation.track_id,
+                    confidence=float(observation.score),
+                    global_orient=pose_i[0],
+                    body_pose=pose_i[1:],
+                    betas=betas_i,
+                    transl=transl_i,
+                    joints=joints_i,
+                    joints_2d=intrinsics.project(joints_i).astype(np.float32),
+                    joint_confidence=confidence_i,
+                    observation_age_s=0.0,
+                )
+            )
+        return people
+
+
+def probability_within(log_variance: Tensor, radius_m: float) -> Tensor:
+    """Probability that a 3D point with isotropic Gaussian error lies within `radius_m` of its mean.
+
+    Args:
+        log_variance: of the error along each axis, log m^2, any shape.
+    """
+    ratio = radius_m / (0.5 * log_variance.clamp(-12, 6)).exp()
+    shell = (2 / torch.pi) ** 0.5 * ratio * torch.exp(-0.5 * ratio.square())
+    return (torch.erf(ratio / 2**0.5) - shell).clamp(0, 1)

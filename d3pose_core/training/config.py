@@ -1,0 +1,61 @@
+"""A training run, read from a YAML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from d3pose_core.errors import InputError
+from d3pose_core.model.config import D3PoseConfig
+from d3pose_core.training.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a run depends on; the same file and seed give the same run."""
+
+    motions: tuple[str, ...]  # motion shards (.npz), relative to the working directory
+    output: str  # checkpoint directory
+    steps: int
+    batch: int = 32  # windows a step
+    frames: int = 60  # of each window
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.02
+    # From this part of the run on, the decoder reads its own outputs in half of the windows.
+    own_outputs_from: float = 0.1
+    past_noise: float = 0.05  # standard deviation added to true past poses
+    average_decay: float = 0.998  # of the weights that are kept (exponential moving average)
+    validate_every: int = 250
+    validation_sequences: int = 128
+    seed: int = 0
+    threads: int = 1
+    network: D3PoseConfig = field(default_factory=D3PoseConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "frames", "validate_every", "threads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.frames < 3:
+            raise InputError(f"a window needs at least 3 frames, got {self.frames}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainConfig:
+        """Read a YAML file; unknown names are errors."""
+        if not Path(path).is_file():
+            raise InputError(f"no training configuration at {path}; see config/train/")
+        values = yaml.safe_load(Path(path).read_text())
+        known = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or set(values) - known:
+            found = sorted(set(values) - known) if isinstance(values, dict) else type(values)
+            raise InputError(f"{path}: unknown training options {found}; known are {sorted(known)}")
+        values["motions"] = tuple(values.get("motions", ()))
+        if "network" in values:
+            values["network"] = D3PoseConfig.from_dict(values["network"])
+        if "loss" in values:
+            values["loss"] = LossWeights(**values["loss"])
+        return cls(**values)

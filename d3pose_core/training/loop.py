@@ -1,0 +1,202 @@
+"""The training loop: resumable, deterministic for a seed, best checkpoint by held-out score."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from d3pose_core.body import load_body
+from d3pose_core.body.model import BodyModel
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.evaluation.held_out import held_out_batches, score
+from d3pose_core.model.checkpoint import save_model
+from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.training.config import TrainConfig
+from d3pose_core.training.losses import pose_losses, shift, total_loss, true_past
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a cosine down to a hundredth."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+    return config.learning_rate * warm * max(0.01, cosine)
+
+
+def training_losses(
+    model: D3Pose,
+    batch: TrainingBatch,
+    own_outputs: float,
+    past_noise: float,
+    body: BodyModel,
+    rng: torch.Generator,
+) -> dict[str, Tensor]:
+    """Losses of one batch, the decoder reading partly truth and partly what it said itself.
+
+    Scheduled sampling for transformers (Mihaylova and Martins 2019): a first decoder pass on true
+    past poses gives the outputs that a second pass reads, in a share `own_outputs` of the windows.
+    """
+    observations, truth = batch.observations, batch.truth
+    state = model.initial_state(len(observations.seen))
+    encoded = model.encode(observations, state)
+    past = true_past(truth, encoded.view)
+    past = past + past_noise * torch.randn(past.shape, generator=rng)
+    if own_outputs > 0:
+        with torch.no_grad():
+            first = model.decode(past, encoded, state).prediction
+        own = torch.rand(len(past), 1, 1, generator=rng) < own_outputs
+        past = torch.where(own, shift(first.feedback()), past)
+    output = model.decode(past, encoded, state)
+    return pose_losses(
+        output.prediction,
+        model.stage_poses(encoded),
+        encoded.view,
+        truth,
+        observations.seen,
+        observations.step_s,
+        body,
+    )
+
+
+def train(config: TrainConfig) -> Path:
+    """Run or resume a training; returns the best checkpoint's path.
+
+    Started by `torchrun`, each process draws its own windows and the gradients are averaged.
+    The output folder gets `best.safetensors` (averaged weights with the lowest held-out MPJPE),
+    `resume.pt`, and `curve.csv` (one line a validation).
+    """
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)  # every process starts from the same weights
+    rank, processes = join_processes()
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+
+    body = load_body("free-low")
+    simulator = Simulator(MotionLibrary(config.motions, "train"), body, config.seed)
+    held_out = []
+    if rank == 0:
+        unseen_people = MotionLibrary(config.motions, "val")
+        held_out = held_out_batches(unseen_people, body, config.validation_sequences)
+    model = D3Pose(config.network)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    step, best, spent = _resume(output / "resume.pt", model, averaged, optimizer)
+
+    started = time.monotonic() - spent
+    running: dict[str, float] = {}
+    quiet = rank != 0
+    with tqdm(total=config.steps, initial=step, desc="train", mininterval=5, disable=quiet) as bar:
+        while step < config.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, config)
+            # A seed for each step and process, so that a resumed run goes on as if never stopped.
+            simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
+            batch = simulator.sample(config.batch, config.frames)
+            # Own outputs come in gradually: at first they are noise.
+            ramp = (step / config.steps - config.own_outputs_from) / 0.2
+            losses = training_losses(
+                model,
+                batch,
+                0.75 * min(1.0, max(0.0, ramp)),
+                config.past_noise,
+                body,
+                simulator.rng,
+            )
+            loss = total_loss(losses, config.loss)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if processes > 1:
+                average_gradients(model, processes)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            averaged.update_parameters(model)
+            step += 1
+            bar.update()
+            for name, value in {**losses, "loss": loss}.items():
+                now = float(value.detach())
+                running[name] = 0.98 * running.get(name, now) + 0.02 * now
+            bar.set_postfix(loss=f"{running['loss']:.3f}", joints=f"{running['joints']:.3f}")
+
+            if rank == 0 and (step % config.validate_every == 0 or step == config.steps):
+                spent = time.monotonic() - started
+                scores = score(averaged.module.eval(), held_out, body)
+                held = {f"held_out_{name}": value for name, value in scores.items()}
+                _log(output / "curve.csv", {"step": step, "seconds": spent, **running, **held})
+                bar.write(json.dumps({"step": step} | {k: round(v, 2) for k, v in scores.items()}))
+                if scores["mpjpe"] < best:
+                    best = scores["mpjpe"]
+                    notes = {
+                        "step": step,
+                        "held_out": {k: round(v, 3) for k, v in scores.items()},
+                        "motions": [Path(m).name for m in config.motions],
+                    }
+                    save_model(averaged.module, output / "best.safetensors", notes)
+                progress = {"step": step, "best": best, "spent": spent}
+                _save_resume(output / "resume.pt", model, averaged, optimizer, progress)
+    if processes > 1:
+        dist.barrier()  # nobody leaves while the first process still scores
+        dist.destroy_process_group()
+    return output / "best.safetensors"
+
+
+def join_processes() -> tuple[int, int]:
+    """This process's rank and how many there are; (0, 1) unless started by `torchrun`."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return 0, 1
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def average_gradients(model: torch.nn.Module, processes: int) -> None:
+    """Replace each process's gradients by their mean, in one message."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= processes
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def _save_resume(path: Path, model, averaged, optimizer, progress: dict[str, float]) -> None:
+    state = {
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": progress,
+    }
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _resume(path: Path, model, averaged, optimizer) -> tuple[int, float, float]:
+    """Step, best score and seconds spent so far; zeros for a new run."""
+    if not path.is_file():
+        return 0, float("inf"), 0.0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    averaged.load_state_dict(state["averaged"])
+    optimizer.load_state_dict(state["optimizer"])
+    progress = state["progress"]
+    return progress["step"], progress["best"], progress["spent"]
+
+
+def _log(path: Path, row: dict[str, float]) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow({name: round(value, 5) for name, value in row.items()})

@@ -1,0 +1,107 @@
+"""What training minimises, in the camera's optical frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from d3pose_core.body.model import BodyModel
+from d3pose_core.data.simulator import Truth
+from d3pose_core.model.decoder import PosePrediction, encode_feedback
+from d3pose_core.model.view import ViewCamera, into_view, out_of_view, pelvis_of, place_of
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    rotation: float = 1.0
+    joints: float = 5.0
+    place: float = 1.0
+    reprojection: float = 1.0
+    velocity: float = 0.15
+    betas: float = 0.05
+    uncertainty: float = 0.02
+    stages: float = 0.3
+
+
+def true_past(truth: Truth, view: ViewCamera) -> Tensor:
+    """The decoder's input if it had made no mistake: [B, T, FEEDBACK_SIZE], row t of frame t -
+    1."""
+    poses = encode_feedback(into_view(truth.rotations, view), place_of(truth.pelvis, view))
+    return shift(poses)
+
+
+def shift(poses: Tensor) -> Tensor:
+    """Outputs of frames 0..T-1 -> past poses of frames 0..T-1; row 0 stands for the start token."""
+    return torch.cat([torch.zeros_like(poses[:, :1]), poses[:, :-1]], 1)
+
+
+def pose_losses(
+    prediction: PosePrediction,
+    stages: list[tuple[Tensor, Tensor, Tensor]],
+    view: ViewCamera,
+    truth: Truth,
+    seen: Tensor,
+    step_s: Tensor,
+    body: BodyModel,
+) -> dict[str, Tensor]:
+    """Each loss as a scalar, over the frames in which the person was seen.
+
+    Args:
+        seen: [B, T] bool; step_s: [B, T] s.
+    """
+    batch, frames = seen.shape
+    true_view_rotations = into_view(truth.rotations, view)
+    true_place = place_of(truth.pelvis, view)
+
+    def mean_seen(x: Tensor) -> Tensor:
+        """Mean over seen frames of [B, T, ...]."""
+        mask = seen.view(batch, frames, *[1] * (x.ndim - 2))
+        return (x * mask).sum() / (mask.sum() * x[0, 0].numel()).clamp_min(1)
+
+    def rotation_error(rotations: Tensor) -> Tensor:
+        return mean_seen((rotations - true_view_rotations).square().sum((-2, -1)).add(1e-6).sqrt())
+
+    def place_error(place: Tensor) -> Tensor:
+        return mean_seen((place - true_place).abs())
+
+    rotations = out_of_view(prediction.rotations, view)
+    flat_betas = prediction.betas.flatten(0, 1)
+    # Joints about the pelvis: the body with its pelvis at the origin.
+    joints = body.joints_matrices(
+        rotations.flatten(0, 1), flat_betas, -body.joints_rest(flat_betas)[:, 0]
+    ).unflatten(0, (batch, frames))
+    true_joints = truth.joints - truth.joints[:, :, :1]
+    error = (joints - true_joints).square().sum(-1).add(1e-8).sqrt()  # [B, T, 24] m
+
+    projected = _project(joints + pelvis_of(prediction.place, view)[:, :, None])
+    true_projected = _project(truth.joints)
+    # A joint beside or behind the camera projects anywhere; what is far outside says nothing.
+    sane = (truth.joints[..., 2:] > 0.3).float()
+    reprojection = (projected - true_projected).clamp(-2, 2) * sane / view.size[..., None, None]
+
+    velocity = torch.diff(joints - true_joints, dim=1).norm(dim=-1) / step_s[:, 1:, None].clamp_min(
+        0.01
+    )
+    both = seen[:, 1:] & seen[:, :-1]
+    log_variance = prediction.log_variance.clamp(-10, 3)
+    likelihood = error.detach().square() / (2 * log_variance.exp()) + 1.5 * log_variance
+    return {
+        "rotation": rotation_error(prediction.rotations),
+        "joints": mean_seen(error),
+        "place": place_error(prediction.place),
+        "reprojection": mean_seen(reprojection.abs()),
+        "velocity": (velocity * both[..., None]).sum() / (both.sum() * 24).clamp_min(1),
+        "betas": mean_seen((prediction.betas - truth.betas[:, None]).square()),
+        "uncertainty": mean_seen(likelihood),
+        "stages": sum(rotation_error(r) + place_error(p) for r, p, _ in stages) / len(stages),
+    }
+
+
+def total_loss(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    return sum(getattr(weights, name) * value for name, value in losses.items())
+
+
+def _project(points: Tensor) -> Tensor:
+    return points[..., :2] / points[..., 2:].clamp_min(0.2)
