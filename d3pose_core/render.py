@@ -22,7 +22,9 @@ _SUBPIXEL_BITS = 4  # polygon corners in 1/16 px of the supersampled picture
 
 # From the surface towards the light: over the camera's left shoulder (x right, y down, z forward).
 _LIGHT = np.array([-0.5, -0.7, -0.5], dtype=np.float32)
-_AMBIENT = 0.25
+_AMBIENT, _BRIGHTEST = 0.25, 1.15
+_SHADES = 256
+_MEAN_OF_3 = np.full(3, 1 / 3, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,22 @@ def render(meshes: Sequence[Mesh], intrinsics: Intrinsics) -> Layer | None:
     corners = np.concatenate([part.corners for part in drawn] or [np.empty((0, 3, 2))])
     if not len(corners):
         return None
-    low = np.floor(corners.min(axis=(0, 1)) - 1).clip(0).astype(int)
+    points = corners.reshape(-1, 2)
+    low = np.floor(points.min(axis=0) - 1).clip(0).astype(int)
     limit = (intrinsics.width, intrinsics.height)
-    high = np.ceil(corners.max(axis=(0, 1)) + 2).clip(max=limit).astype(int)
+    high = np.ceil(points.max(axis=0) + 2).clip(max=limit).astype(int)
     width, height = (high - low).tolist()
 
     # Pixel centres are at whole numbers before and after: the edges at -0.5 fall onto each other.
     fixed = ((corners - low + 0.5) * SUPERSAMPLING - 0.5) * (1 << _SUBPIXEL_BITS)
     farthest_first = np.argsort(-np.concatenate([part.depth for part in drawn]), kind="stable")
-    polygons = np.rint(fixed).astype(np.int32)[farthest_first]
-    colors = np.concatenate([part.color for part in drawn])[farthest_first].tolist()
+    polygons = np.rint(fixed[farthest_first]).astype(np.int32)
+    # Colours from a palette: a list of 14,000 colours a body costs more than to paint them.
+    palette = [color for mesh in meshes for color in _palette(mesh.color)]
+    indices = np.concatenate([part.shade + i * _SHADES for i, part in enumerate(drawn)])
     canvas = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING, 4), np.uint8)
-    for polygon, color in zip(polygons, colors, strict=True):
-        cv2.fillConvexPoly(canvas, polygon, color, cv2.LINE_8, _SUBPIXEL_BITS)
+    for polygon, index in zip(polygons, indices[farthest_first].tolist(), strict=True):
+        cv2.fillConvexPoly(canvas, polygon, palette[index], cv2.LINE_8, _SUBPIXEL_BITS)
     canvas = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     x, y = low.tolist()
     return Layer(x, y, canvas[..., :3], np.ascontiguousarray(canvas[..., 3]))
@@ -92,7 +97,15 @@ def render(meshes: Sequence[Mesh], intrinsics: Intrinsics) -> Layer | None:
 class _Faces:
     corners: np.ndarray  # [K, 3, 2] px
     depth: np.ndarray  # [K] m
-    color: np.ndarray  # [K, 4] B, G, R and full coverage, 0..255
+    shade: np.ndarray  # [K] index into the mesh's palette
+
+
+def _palette(color: tuple[int, int, int]) -> list[tuple[float, ...]]:
+    """B, G, R and full coverage, 0..255, of each shade of a colour."""
+    brightness = np.linspace(0, _BRIGHTEST, _SHADES)
+    shades = np.multiply.outer(brightness, (*color, 0)).clip(0, 255)
+    shades[:, 3] = 255
+    return [tuple(shade) for shade in shades.tolist()]
 
 
 def _visible_faces(mesh: Mesh, intrinsics: Intrinsics) -> _Faces:
@@ -105,23 +118,24 @@ def _visible_faces(mesh: Mesh, intrinsics: Intrinsics) -> _Faces:
     centre = np.array([intrinsics.cx, intrinsics.cy], dtype=np.float32)
     pixels = vertices[:, :2] / depth * focal + centre  # [V, 2]
 
-    corners = pixels[usable]  # [F, 3, 2]
-    edge_1, edge_2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    first, second, third = (pixels[usable[:, corner]] for corner in range(3))  # each [F, 2]
+    edge_1, edge_2 = second - first, third - first
     # With y down, what is counter-clockwise from outside has a negative area in the image.
     looks_here = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0] < 0
-    touches = (corners.max(axis=1) > -0.5).all(axis=1) & (
-        corners.min(axis=1) < (intrinsics.width - 0.5, intrinsics.height - 0.5)
-    ).all(axis=1)
-    kept = looks_here & touches
-    visible = usable[kept]
-    shade = _shading(vertices, usable)[visible].mean(axis=1)  # [K]
-    color = np.full((len(visible), 4), 255.0)
-    color[:, :3] = np.multiply.outer(shade, mesh.color).clip(0, 255)
-    return _Faces(corners[kept], depth[:, 0][visible].mean(axis=1), color)
+    low, high = np.minimum(np.minimum(first, second), third), np.maximum(first, second)
+    high = np.maximum(high, third)
+    width, height = intrinsics.width, intrinsics.height
+    touches = (high[:, 0] > -0.5) & (high[:, 1] > -0.5)
+    touches &= (low[:, 0] < width - 0.5) & (low[:, 1] < height - 0.5)
+    visible = usable[looks_here & touches]  # [K, 3]
+
+    brightness = _brightness(vertices, usable)[visible] @ _MEAN_OF_3
+    shade = np.rint(brightness * ((_SHADES - 1) / _BRIGHTEST)).astype(np.int64)
+    return _Faces(pixels[visible], depth[:, 0][visible] @ _MEAN_OF_3, shade)
 
 
-def _shading(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Brightness of each vertex [V], from the area-weighted mean of its faces' normals."""
+def _brightness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Brightness of each vertex [V], 0.._BRIGHTEST, from its faces' normals, weighted by area."""
     corner = vertices[faces]
     face_normals = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])  # [F, 3]
     corner_ids = faces.T.reshape(-1)
@@ -135,4 +149,4 @@ def _shading(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(normals, axis=1)
     cosine = normals @ _LIGHT / np.maximum(length * np.linalg.norm(_LIGHT), 1e-12)
     # Half Lambert: keeps shape visible on the side away from the light.
-    return _AMBIENT + (1.15 - _AMBIENT) * (0.5 + 0.5 * cosine) ** 2
+    return _AMBIENT + (_BRIGHTEST - _AMBIENT) * (0.5 + 0.5 * cosine) ** 2

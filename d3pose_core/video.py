@@ -1,4 +1,4 @@
-"""Reading clips: frames with their index and time, or what is wrong with the file."""
+"""Clips in: frames with their index and time, or what is wrong with the file. Clips out: mp4."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # Containers estimate their frame count; so few frames less than promised are rounding, not damage.
 COUNT_TOLERANCE = 2
 FALLBACK_FPS = 30.0
+# H.264 plays everywhere, but few builds of OpenCV can encode it; MPEG-4 part 2 is in all of them.
+CODECS = ("avc1", "mp4v")
 
 
 @contextmanager
@@ -206,3 +208,46 @@ class ClipReader:
                 self._promised,
                 decoded,
             )
+
+
+class ClipWriter:
+    """Writes an mp4, in H.264 where the installed OpenCV can and in MPEG-4 part 2 (mp4v) else.
+
+    Use as a context manager; the file is complete when the block ends.
+
+    Raises:
+        InputError: the file can't be written, or a frame has another size than the first.
+    """
+
+    def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
+        """`size` (width, height), px; both must be even, as the codecs want it."""
+        if size[0] % 2 or size[1] % 2:
+            raise InputError(f"a clip's width and height must be even, got {size[0]} x {size[1]}")
+        self.path = Path(path)
+        self.size = size
+        for codec in CODECS:
+            with quiet_opencv():
+                fourcc = cv2.VideoWriter.fourcc(*codec)
+                self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, size)
+            if self._writer.isOpened():
+                self.codec = codec
+                return
+        raise InputError(
+            f"can't write {path}: OpenCV {cv2.__version__} opens no encoder of {', '.join(CODECS)} "
+            "there; check that the folder exists and can be written to"
+        )
+
+    def write(self, image: np.ndarray) -> None:
+        """Append one frame, uint8 [H, W, 3] BGR."""
+        if image.shape != (self.size[1], self.size[0], 3):
+            raise InputError(
+                f"{self.path} takes frames of {self.size[0]} x {self.size[1]}, "
+                f"got an image of shape {list(image.shape)}"
+            )
+        self._writer.write(image)
+
+    def __enter__(self) -> ClipWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.release()
