@@ -102,7 +102,10 @@ class BuildRosPackage(build_ext):
             return {name for name in names if (ROOT / relative / name).is_file()}
 
         shutil.copytree(
-            stage / SITE_PACKAGES / PACKAGE, site_packages / PACKAGE, ignore=ours, dirs_exist_ok=True
+            stage / SITE_PACKAGES / PACKAGE,
+            site_packages / PACKAGE,
+            ignore=ours,
+            dirs_exist_ok=True,
         )
 
     @staticmethod

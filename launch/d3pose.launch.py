@@ -1,6 +1,6 @@
 """Starts the d3pose node and, on request, RViz.
 
-    ros2 launch d3pose_ros d3pose.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info rviz:=true
+ros2 launch d3pose_ros d3pose.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info rviz:=true
 """
 
 import os
@@ -82,7 +82,7 @@ def generate_launch_description() -> LaunchDescription:
             ("image", LaunchConfiguration("image")),
             ("camera_info", LaunchConfiguration("camera_info")),
         ],
-        ros_arguments=["--log-level", ["d3pose:=", LaunchConfiguration("log_level")]],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
         emulate_tty=True,
     )

@@ -11,7 +11,7 @@ from d3pose_core.errors import D3PoseError
 
 # In the order of `d3pose --help`. Each names a module of this package with
 # `add_parser(subparsers)`, whose parser sets `run=<function(args) -> exit status>`.
-SUBCOMMANDS = ("demo", "video", "models", "doctor")
+SUBCOMMANDS = ("demo", "video", "train", "models", "doctor")
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -49,9 +49,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_unavailable(
-    subparsers: argparse._SubParsersAction, name: str, error: ImportError
-) -> None:
+def _add_unavailable(subparsers: argparse._SubParsersAction, name: str, error: ImportError) -> None:
     """A subcommand whose requirements are not installed says so when it is run; the others work."""
 
     def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,250 @@
+"""The d3pose lifecycle node: images in, people and markers out.
+
+Transitions: configure loads the model, activate subscribes and starts the worker, deactivate stops it,
+cleanup frees the model. The executor's thread only hands images over; everything slow happens in the
+worker's thread (`pipeline.FramePipeline`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
+
+from d3pose_core.errors import D3PoseError
+from d3pose_core.recovery import MeshRecovery
+from d3pose_ros import diagnostics, parameters, qos
+from d3pose_ros.msg import SmplPersonArray
+from d3pose_ros.parameters import NodeParameters
+from d3pose_ros.pipeline import FramePipeline, Outputs
+from d3pose_ros.worker import NewestWorker
+
+# Makes the recovery of one configured node.
+RecoveryFactory = Callable[[NodeParameters], MeshRecovery]
+
+
+def load_recovery(values: NodeParameters) -> MeshRecovery:
+    """The recovery that the parameters ask for. Raises D3PoseError, e.g. where model files are missing."""
+    import torch
+
+    torch.set_num_threads(values.threads)
+    return MeshRecovery.from_pretrained(
+        values.weights, device=values.device, body=values.body, max_people=values.max_people
+    )
+
+
+class D3PoseNode(LifecycleNode):
+    """See the module. Publishes ~/people, ~/mesh, ~/skeleton and /diagnostics; serves ~/reset."""
+
+    def __init__(self, recovery_factory: RecoveryFactory = load_recovery, **kwargs: Any) -> None:
+        """`kwargs` go to rclpy's LifecycleNode. Raises D3PoseError for an invalid parameter."""
+        super().__init__("d3pose", **kwargs)
+        self._recovery_factory = recovery_factory
+        self.parameters = parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+
+        self._pipeline: FramePipeline | None = None
+        self._worker: NewestWorker[Image] | None = None
+        self._subscriptions_while_active: list[Subscription] = []
+        self._failure = ""
+
+        self.statistics = diagnostics.FrameStatistics()
+        # Also while unconfigured: this is where an operator sees why.
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(self.parameters.diagnostics_period_s, self._publish_diagnostics)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+
+    # -- Lifecycle
+
+    def autostart(self) -> None:
+        """Configures and activates; where that fails, the node waits in the state that it reached."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the model and makes the publishers. On failure the node stays unconfigured."""
+        values = self.parameters
+        self.get_logger().info(
+            f"loading {values.weights} on {values.device} with body {values.body}"
+        )
+        try:
+            recovery = self._recovery_factory(values)
+        except Exception as error:  # torch and others raise many types; none may end the process
+            # An error made for users is a sentence; of any other the type helps too.
+            text = (
+                str(error) if isinstance(error, D3PoseError) else f"{type(error).__name__}: {error}"
+            )
+            self._failure = f"cannot be configured: {text}"
+            self.get_logger().error(self._failure)
+            return TransitionCallbackReturn.FAILURE
+        self._failure = ""
+        overridable = {"qos_overriding_options": qos.overridable()}
+        outputs = Outputs(
+            people=self.create_lifecycle_publisher(
+                SmplPersonArray, "~/people", qos.people(), **overridable
+            ),
+            mesh=self.create_lifecycle_publisher(
+                MarkerArray, "~/mesh", qos.markers(), **overridable
+            ),
+            skeleton=self.create_lifecycle_publisher(
+                MarkerArray, "~/skeleton", qos.markers(), **overridable
+            ),
+        )
+        self._pipeline = FramePipeline(self, recovery, outputs, self.statistics)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribes, and begins to process."""
+        assert self._pipeline is not None
+        result = super().on_activate(state)
+        self._pipeline.request_reset()
+        self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
+        overridable = {"qos_overriding_options": qos.overridable()}
+        self._subscriptions_while_active = [
+            self.create_subscription(
+                CameraInfo,
+                "camera_info",
+                self._pipeline.on_camera_info,
+                qos.camera_info(),
+                **overridable,
+            ),
+            self.create_subscription(
+                Image,
+                "image",
+                self._on_image,
+                qos.images(self.parameters.image_reliability),
+                **overridable,
+            ),
+        ]
+        image = self._subscriptions_while_active[-1].topic_name
+        self.get_logger().info(f"active: waiting for images on {image}")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops, and takes the markers off the viewers' screens."""
+        self._stop()
+        if self._pipeline is not None:
+            self._pipeline.clear_markers()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Frees the model."""
+        self._free()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As deactivate and cleanup, from any state."""
+        self._stop()
+        self._free()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After an unexpected exception in a transition: back to unconfigured."""
+        self._stop()
+        self._free()
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        """Also ends the worker."""
+        self._stop()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        for subscription in self._subscriptions_while_active:
+            self.destroy_subscription(subscription)
+        self._subscriptions_while_active = []
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _free(self) -> None:
+        if self._pipeline is not None:
+            for publisher in self._pipeline.outputs:
+                self.destroy_publisher(publisher)
+            self._pipeline.close()
+            self._pipeline = None
+
+    # -- Callbacks; all quick
+
+    def _on_image(self, image: Image) -> None:
+        self.statistics.received()
+        if self._worker is None or self._pipeline is None:
+            return
+        if self.parameters.lazy and not self._pipeline.outputs.wanted():
+            self.statistics.dropped(diagnostics.NO_SUBSCRIBER)
+        elif self._worker.submit(image) is not None:
+            self.statistics.dropped(diagnostics.BUSY)
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._pipeline is not None
+        if self._pipeline is not None:
+            self._pipeline.request_reset()
+            response.message = (
+                "the motion of everyone so far is forgotten; track ids go on counting"
+            )
+        else:
+            response.message = "the node is not configured"
+        return response
+
+    def _on_set_parameters(self, requested: list[Parameter]) -> SetParametersResult:
+        try:
+            self.parameters = parameters.changed(
+                self.parameters, requested, configured=self._pipeline is not None
+            )
+        except D3PoseError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _publish_diagnostics(self) -> None:
+        values = self.parameters
+        state = diagnostics.NodeState(
+            lifecycle=self._state_machine.current_state[1],
+            failure=self._failure,
+            calibration=self._pipeline.calibration_problem if self._pipeline else "",
+            settings={"weights": values.weights, "body": values.body, "device": values.device},
+        )
+        name = self.get_fully_qualified_name()
+        self._diagnostics.publish(
+            self.statistics.message(
+                self.get_clock().now().to_msg(), f"{name.lstrip('/')}: people", "camera", state
+            )
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the node until it is interrupted. Exit status 2 for an invalid parameter."""
+    rclpy.init(args=argv)
+    try:
+        node = D3PoseNode()
+    except D3PoseError as error:
+        print(f"d3pose: error: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if node.parameters.autostart:
+            node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The node's parameters: one dataclass, from which the ROS parameters are declared.
+
+`config/d3pose.yaml` lists the same parameters for users; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from d3pose_core.errors import InputError
+
+RELIABILITIES = ("best_effort", "reliable")
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    *,
+    between: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+    read_only: bool = False,
+) -> Any:
+    """A dataclass field that is a ROS parameter.
+
+    `live`: takes effect at once. Otherwise it is read by the configure transition, and refused while the
+    node is configured. `read_only`: read once, when the process starts.
+    """
+    metadata = {
+        "description": description,
+        "between": between,
+        "choices": choices,
+        "live": live,
+        "read_only": read_only,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """Validated parameters.
+
+    Raises:
+        InputError: a value outside its range or choices; the message names the parameter and the value.
+    """
+
+    autostart: bool = _parameter(
+        True, "Configure and activate at start, without a lifecycle manager.", read_only=True
+    )
+    weights: str = _parameter(
+        "d3pose-landmarks", "Network weights: a name that ships with d3pose, or a path."
+    )
+    body: str = _parameter(
+        "free-low",
+        "Body model, which is also the level of detail of ~/mesh: free-low (1.5k vertices), free-mid "
+        "(7k), free-full (13k), or the path of your own SMPL, SMPL-H or SMPL-X file.",
+    )
+    device: str = _parameter("cpu", "torch device: cpu, cuda, or cuda:N.")
+    threads: int = _parameter(
+        1,
+        "torch threads. More than one helps on many idle cores only: threads that wait for each other on "
+        "a busy machine are many times slower.",
+        between=(1, 64),
+    )
+    max_people: int = _parameter(5, "Most people recovered at the same time.", between=(1, 20))
+    image_reliability: str = _parameter(
+        "best_effort",
+        "QoS of the image subscription. best_effort fits every camera driver; reliable loses fewer large "
+        "images, and receives nothing from a driver that offers best effort only.",
+        choices=RELIABILITIES,
+    )
+    hfov_deg: float = _parameter(
+        60.0,
+        "Horizontal field of view assumed while there is no usable camera_info, degrees. It sets the "
+        "distance at which people are placed.",
+        between=(10.0, 170.0),
+        live=True,
+    )
+    camera_info_timeout_s: float = _parameter(
+        1.0,
+        "How long the first images wait for camera_info before hfov_deg is used, s.",
+        between=(0.0, 60.0),
+        live=True,
+    )
+    lazy: bool = _parameter(
+        True, "Do no inference while nobody subscribes to any output.", live=True
+    )
+    marker_rate_hz: float = _parameter(
+        15.0,
+        "Most ~/mesh and ~/skeleton messages a second; 0 publishes them for every processed image.",
+        between=(0.0, 120.0),
+        live=True,
+    )
+    marker_lifetime_s: float = _parameter(
+        1.0,
+        "RViz removes a marker that is not renewed for so long, s.",
+        between=(0.1, 60.0),
+        live=True,
+    )
+    diagnostics_period_s: float = _parameter(
+        1.0, "Time between two /diagnostics messages, s.", between=(0.1, 60.0), read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, metadata = getattr(self, field.name), field.metadata
+            if type(value) is not type(field.default):
+                raise InputError(
+                    f"parameter {field.name} must be a {type(field.default).__name__}, got {value!r}"
+                )
+            if (
+                metadata["between"]
+                and not metadata["between"][0] <= value <= metadata["between"][1]
+            ):
+                low, high = metadata["between"]
+                raise InputError(f"parameter {field.name} must lie in {low}..{high}, got {value}")
+            if metadata["choices"] and value not in metadata["choices"]:
+                raise InputError(
+                    f"parameter {field.name} must be one of {', '.join(metadata['choices'])}, "
+                    f"got {value!r}"
+                )
+            if isinstance(value, str) and not value:
+                raise InputError(f"parameter {field.name} must not be empty")
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(NodeParameters)}
+
+
+def declare(node: Node) -> NodeParameters:
+    """Declares every parameter on `node`; returns their values, launch overrides included.
+
+    Raises InputError when an override is of the wrong type or out of range.
+    """
+    for field in FIELDS.values():
+        try:
+            node.declare_parameter(field.name, field.default, descriptor(field))
+        except Exception as error:  # rclpy has a type for each reason and no common one
+            raise InputError(f"parameter {field.name}: {error}") from error
+    return NodeParameters(**{name: node.get_parameter(name).value for name in FIELDS})
+
+
+def descriptor(field: dataclasses.Field) -> ParameterDescriptor:
+    """What `ros2 param describe` shows."""
+    metadata = field.metadata
+    described = ParameterDescriptor(
+        name=field.name, description=metadata["description"], read_only=metadata["read_only"]
+    )
+    if metadata["choices"]:
+        described.additional_constraints = "one of: " + ", ".join(metadata["choices"])
+    if metadata["between"]:
+        low, high = metadata["between"]
+        if isinstance(field.default, int):
+            described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+        else:
+            described.floating_point_range = [
+                FloatingPointRange(from_value=float(low), to_value=float(high))
+            ]
+    return described
+
+
+def changed(
+    current: NodeParameters, requested: list[Parameter], configured: bool
+) -> NodeParameters:
+    """`current` with the requested changes; parameters that are not ours (qos_overrides...) are ignored.
+
+    Raises InputError with the reason where a change is refused.
+    """
+    ours = {parameter.name: parameter.value for parameter in requested if parameter.name in FIELDS}
+    for name in ours:
+        if configured and not FIELDS[name].metadata["live"]:
+            raise InputError(
+                f"{name} is read when the node is configured: deactivate and clean up the node, set it, "
+                "and configure again"
+            )
+    return dataclasses.replace(current, **ours)

@@ -1,0 +1,207 @@
+"""What happens to one image in the worker's thread: convert, recover, publish, count."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING
+
+from rclpy.lifecycle import LifecyclePublisher
+from sensor_msgs.msg import CameraInfo, Image
+
+from d3pose_core.camera import Intrinsics
+from d3pose_core.errors import InputError
+from d3pose_core.recovery import MeshRecovery, RecoveredPerson
+from d3pose_ros import calibration, diagnostics, markers
+from d3pose_ros.images import ImageError, to_bgr
+from d3pose_ros.messages import people_to_message
+from d3pose_ros.stamps import Order, StampOrder
+
+if TYPE_CHECKING:
+    from d3pose_ros.node import D3PoseNode
+
+LOG_THROTTLE_S = 5.0
+RECOVERY_ERROR = "recovery_error"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The publishers that belong to people."""
+
+    people: LifecyclePublisher
+    mesh: LifecyclePublisher
+    skeleton: LifecyclePublisher
+
+    def __iter__(self) -> Iterator[LifecyclePublisher]:
+        return iter((self.people, self.mesh, self.skeleton))
+
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to any of them."""
+        return any(publisher.get_subscription_count() for publisher in self)
+
+
+class FramePipeline:
+    """One configured recovery with its outputs. `process` runs in the worker's thread, the rest in any."""
+
+    def __init__(
+        self,
+        node: D3PoseNode,
+        recovery: MeshRecovery,
+        outputs: Outputs,
+        statistics: diagnostics.FrameStatistics,
+    ) -> None:
+        self.outputs = outputs
+        self.calibration_problem = ""
+        self._node = node
+        self._logger = node.get_logger()
+        self._recovery = recovery
+        self._statistics = statistics
+        self._stamps = StampOrder()
+        self._reset_requested = threading.Event()
+        self._camera_info: CameraInfo | None = None
+        self._first_image_s: float | None = None
+        self._warned: set[str] = set()
+        self._shown_meshes = markers.ShownMarkers([markers.MESH_NAMESPACE])
+        self._shown_skeletons = markers.ShownMarkers(
+            [markers.BONES_NAMESPACE, markers.JOINTS_NAMESPACE]
+        )
+        self._next_markers_s = 0.0
+
+    def on_camera_info(self, info: CameraInfo) -> None:
+        """The latest one counts."""
+        self._camera_info = info
+
+    def request_reset(self) -> None:
+        """Forgets all motion before the next image: in the worker's thread, which owns the recovery."""
+        self._reset_requested.set()
+
+    def clear_markers(self) -> None:
+        """Takes all markers off the viewers' screens. Only while the worker does not run."""
+        self.outputs.mesh.publish(self._shown_meshes.clear())
+        self.outputs.skeleton.publish(self._shown_skeletons.clear())
+
+    def close(self) -> None:
+        """Frees the device's memory. Only while the worker does not run."""
+        on_cuda = self._node.parameters.device.startswith("cuda")
+        del self._recovery
+        if on_cuda:
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def process(self, image: Image) -> None:
+        """One image, from message to messages. Never raises: what goes wrong is counted and logged."""
+        try:
+            self._process(image)
+        except ImageError as error:
+            self._drop(error.cause, str(error))
+        except Exception as error:
+            self._drop(RECOVERY_ERROR, f"an image could not be processed: {error!r}")
+
+    def _process(self, image: Image) -> None:
+        started = perf_counter()
+        stamp_s = image.header.stamp.sec + image.header.stamp.nanosec * 1e-9
+        frame = to_bgr(image)
+        order = self._stamps.check(stamp_s)
+        if order in (Order.DUPLICATE, Order.OUT_OF_ORDER):
+            self._drop(order.value, f"dropped an image stamped {stamp_s:.6f} s: {order.value}")
+            return
+        if order is Order.RESTART:
+            self._logger.warning(f"time went back to {stamp_s:.3f} s: starting anew")
+            self._reset_requested.set()
+        if self._reset_requested.is_set():
+            self._reset_requested.clear()
+            self._recovery.reset()
+        intrinsics = self._intrinsics(image)
+        if intrinsics is None:
+            self._statistics.dropped(diagnostics.WAITING_FOR_CAMERA_INFO)
+            return
+        converted = perf_counter()
+        people = self._recovery(frame, stamp_s, intrinsics)
+        stages = {"convert": (converted - started) * 1e3, **self._recovery.stage_times_ms}
+
+        recovered = perf_counter()
+        body = self._recovery.body
+        self.outputs.people.publish(people_to_message(image.header, people, body.name, body.gender))
+        published = perf_counter()
+        stages["publish"] = (published - recovered) * 1e3
+        stages["total"] = (published - started) * 1e3
+        stages["age at publish"] = self._node.get_clock().now().nanoseconds * 1e-6 - stamp_s * 1e3
+        if self._markers_due():
+            self._publish_markers(image, people)
+            stages["markers"] = (perf_counter() - published) * 1e3
+        self._statistics.processed(len(people), stages, calibrated=not self.calibration_problem)
+
+    def _intrinsics(self, image: Image) -> Intrinsics | None:
+        """From camera_info, else from `hfov_deg`; None while camera_info may still come."""
+        info = self._camera_info
+        values = self._node.parameters
+        if info is None:
+            now = monotonic()
+            if self._first_image_s is None:
+                self._first_image_s = now
+            if now - self._first_image_s < values.camera_info_timeout_s:
+                return None
+            problem = "no camera_info received"
+        else:
+            try:
+                intrinsics = calibration.intrinsics(info, image.width, image.height)
+            except InputError as error:
+                problem = str(error)
+            else:
+                self.calibration_problem = ""
+                if calibration.is_distorted(info):
+                    self._warn_once(
+                        "the lens is distorted (camera_info.d), which is not corrected: subscribe to "
+                        "rectified images (image_proc's image_rect) for the best positions"
+                    )
+                return intrinsics
+        self.calibration_problem = (
+            f"{problem}; assuming a horizontal field of view of {values.hfov_deg:g} degrees (parameter "
+            "hfov_deg): distances are only as good as that"
+        )
+        self._warn_once(self.calibration_problem)
+        return Intrinsics.from_hfov(values.hfov_deg, image.width, image.height)
+
+    def _markers_due(self) -> bool:
+        """At most `marker_rate_hz` times a second."""
+        rate = self._node.parameters.marker_rate_hz
+        now = monotonic()
+        if rate > 0 and now < self._next_markers_s:
+            return False
+        if rate > 0:
+            # Counting from the last due time keeps the rate; after a pause there is no burst.
+            self._next_markers_s += 1 / rate
+            if self._next_markers_s <= now:
+                self._next_markers_s = now + 1 / rate
+        return True
+
+    def _publish_markers(self, image: Image, people: list[RecoveredPerson]) -> None:
+        lifetime_s = self._node.parameters.marker_lifetime_s
+        ids = [person.track_id for person in people]
+        if self.outputs.mesh.get_subscription_count():
+            body = self._recovery.body
+            message = markers.mesh_message(
+                image.header,
+                {person.track_id: body.vertices(person) for person in people},
+                body.faces,
+                lifetime_s,
+                self._shown_meshes.deletions(image.header, ids),
+            )
+            self.outputs.mesh.publish(message)
+        if self.outputs.skeleton.get_subscription_count():
+            gone = self._shown_skeletons.deletions(image.header, ids)
+            self.outputs.skeleton.publish(
+                markers.skeleton_message(image.header, people, lifetime_s, gone)
+            )
+
+    def _drop(self, cause: str, message: str) -> None:
+        self._statistics.dropped(cause)
+        self._logger.warning(message, throttle_duration_sec=LOG_THROTTLE_S)
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._logger.warning(message)

@@ -1,0 +1,43 @@
+"""What the stamps of an image stream say: a next image, one to drop, or a new beginning."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+# A stamp that goes back further than this is a bag that started again or a clock that was set; less is an
+# image that overtook another.
+RESTART_S = 1.0
+
+
+class Order(Enum):
+    """The place of one image in its stream."""
+
+    NEXT = "next"
+    DUPLICATE = "duplicate_stamp"
+    OUT_OF_ORDER = "out_of_order"
+    RESTART = "restart"
+
+
+class StampOrder:
+    """Compares each stamp with the newest one so far."""
+
+    def __init__(self) -> None:
+        self._newest_s: float | None = None
+
+    def check(self, stamp_s: float) -> Order:
+        """The order of an image stamped `stamp_s`, s. NEXT and RESTART become the newest stamp."""
+        newest = self._newest_s
+        if newest is None or stamp_s > newest:
+            order = Order.NEXT
+        elif stamp_s == newest:
+            return Order.DUPLICATE
+        elif newest - stamp_s < RESTART_S:
+            return Order.OUT_OF_ORDER
+        else:
+            order = Order.RESTART
+        self._newest_s = stamp_s
+        return order
+
+    def clear(self) -> None:
+        """Any next stamp will do."""
+        self._newest_s = None

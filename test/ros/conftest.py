@@ -1,0 +1,119 @@
+"""A ROS graph, people and images for the tests of d3pose_ros."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from d3pose_core.recovery import RecoveredPerson
+
+
+class Graph:
+    """A ROS context with one node to test from; everything in it is spun by `wait_until`."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self.executor = SingleThreadedExecutor()
+        self.node = Node("test_probe")
+        self.add(self.node)
+
+    def add(self, node: Node) -> Node:
+        self.executor.add_node(node)
+        return node
+
+    def collect(self, message_type: type, topic: str, qos: int = 10) -> list:
+        """A list that grows with every message on `topic`."""
+        received: list = []
+        self.node.create_subscription(message_type, topic, received.append, qos)
+        return received
+
+    def wait_until(
+        self,
+        condition: Callable[[], object],
+        what: str,
+        timeout_s: float = 30.0,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Spins until `condition()` is true, calling `between()` each round; fails with `what`."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {timeout_s} s in vain for: {what}"
+            between()
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        for node in list(self.executor.get_nodes()):
+            node.destroy_node()
+        self.executor.shutdown()
+        rclpy.try_shutdown()
+
+
+@pytest.fixture
+def graph() -> Iterator[Graph]:
+    graph = Graph()
+    yield graph
+    graph.close()
+
+
+def _make_person(track_id: int = 1, seed: int = 0) -> RecoveredPerson:
+    random = np.random.default_rng([seed, track_id])
+
+    def numbers(*shape: int) -> np.ndarray:
+        return random.normal(size=shape).astype(np.float32)
+
+    return RecoveredPerson(
+        track_id=track_id,
+        confidence=np.float32(0.75),  # as networks return it; rclpy would send 0.0
+        global_orient=numbers(3),
+        body_pose=0.2 * numbers(23, 3),
+        betas=numbers(10),
+        transl=numbers(3) + np.float32((0, 0, 4)),
+        joints=numbers(24, 3),
+        joints_2d=100 * numbers(24, 2),
+        joint_confidence=random.uniform(size=24).astype(np.float32),
+        observation_age_s=np.float32(0.125),
+    )
+
+
+def _make_image(
+    stamp_s: float = 1.0,
+    width: int = 64,
+    height: int = 48,
+    encoding: str = "bgr8",
+    frame_id: str = "camera_optical_frame",
+) -> Image:
+    """A black image; `stamp_s` to the millisecond."""
+    image = Image(width=width, height=height, encoding=encoding, step=3 * width)
+    image.header.frame_id = frame_id
+    image.header.stamp.sec, milliseconds = divmod(round(stamp_s * 1000), 1000)
+    image.header.stamp.nanosec = milliseconds * 10**6
+    image.data = bytes(image.step * height)
+    return image
+
+
+def _make_camera_info(width: int = 64, height: int = 48, focal: float = 60.0) -> CameraInfo:
+    info = CameraInfo(width=width, height=height, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = [focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0]
+    return info
+
+
+@pytest.fixture
+def make_person() -> Callable[..., RecoveredPerson]:
+    return _make_person
+
+
+@pytest.fixture
+def make_image() -> Callable[..., Image]:
+    return _make_image
+
+
+@pytest.fixture
+def make_camera_info() -> Callable[..., CameraInfo]:
+    return _make_camera_info

@@ -1,0 +1,26 @@
+"""Streams as cameras, bags and clocks produce them."""
+
+import pytest
+
+from d3pose_ros.stamps import Order, StampOrder
+
+
+@pytest.mark.parametrize(
+    ("stamps", "orders"),
+    [
+        ([0.0, 0.1, 0.2], [Order.NEXT] * 3),
+        ([5.0, 5.0, 5.1], [Order.NEXT, Order.DUPLICATE, Order.NEXT]),
+        ([5.0, 4.9, 5.1], [Order.NEXT, Order.OUT_OF_ORDER, Order.NEXT]),
+        ([90.0, 2.0, 2.1, 2.0], [Order.NEXT, Order.RESTART, Order.NEXT, Order.OUT_OF_ORDER]),
+    ],
+)
+def test_order(stamps, orders):
+    order = StampOrder()
+    assert [order.check(stamp) for stamp in stamps] == orders
+
+
+def test_clear_forgets():
+    order = StampOrder()
+    order.check(5.0)
+    order.clear()
+    assert order.check(5.0) is Order.NEXT
