@@ -9,12 +9,14 @@ from d3pose_core.observe.observation import (
     Roi,
 )
 from d3pose_core.observe.observer import BlazePoseObserver
+from d3pose_core.observe.onnx_detector import OnnxPersonDetector
 from d3pose_core.observe.tracker import TrackerConfig
 
 __all__ = [
     "BlazePoseDetector",
     "BlazePoseObserver",
     "Detection",
+    "OnnxPersonDetector",
     "PersonDetector",
     "PersonObservation",
     "PersonObserver",
