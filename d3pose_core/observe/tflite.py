@@ -66,7 +66,7 @@ class TfliteNetwork:
 
 def without_other_outputs(content: bytes, shapes: set[tuple[int, ...]]) -> bytes:
     """The network with only its outputs of these shapes, and the operators that lead to them."""
-    import flatbuffers  # type: ignore[import-untyped]
+    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(content), 0))
