@@ -23,6 +23,7 @@ from d3pose_core.skeleton import LANDMARK_TO_JOINT
 # Streaming starts from nothing; the first frames of a person count like all others, none are left
 # out.
 FRAMES = 90
+BATCH = 32
 
 
 def held_out_batches(
@@ -31,8 +32,8 @@ def held_out_batches(
     """The same observations at 30 Hz for every network that is compared."""
     simulator = Simulator(motions, body, seed)
     batches = []
-    for _ in range(max(1, sequences // 32)):
-        times = torch.arange(FRAMES).expand(32, FRAMES) / 30.0
+    for first in range(0, sequences, BATCH):
+        times = torch.arange(FRAMES).expand(min(BATCH, sequences - first), FRAMES) / 30.0
         windows = motions.sample(times, simulator.rng)
         batches.append(simulator.observe(windows, times))
     return batches
