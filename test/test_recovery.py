@@ -1,0 +1,209 @@
+"""The pipeline: real people in real frames, and its memory of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from d3pose_core import InputError, Intrinsics, MeshRecovery
+from d3pose_core.body import load_body
+from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model_files import model_path
+from d3pose_core.observe import PersonObservation
+from d3pose_core.recovery import MEMORY_S, probability_within
+from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, LANDMARK_TO_JOINT
+from d3pose_core.video import ClipReader
+
+CAMERA = Intrinsics.from_hfov(60, 640, 480)
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+
+
+class ScriptedObserver:
+    """Reports the people it is told to, wherever the image shows them."""
+
+    def __init__(self):
+        self.next: list[PersonObservation] = []
+        self.resets = 0
+
+    def __call__(self, image_bgr, stamp_s):
+        return self.next
+
+    def reset(self):
+        self.resets += 1
+
+
+def standing_person(track_id: int, x_m: float = 0.0, depth_m: float = 4.0) -> PersonObservation:
+    """Perfect landmarks of the free body in T-pose, seen from the front."""
+    body = load_body("free-low")
+    facing = torch.tensor([[np.pi, 0.0, 0.0]])  # y up, +z forward -> y down, facing the camera
+    points = body.landmarks(
+        facing,
+        torch.zeros(1, 23, 3),
+        torch.zeros(1, 10),
+        torch.tensor([[x_m, 0.3, depth_m]]),
+    )[0].numpy()
+    hips = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
+    relative = points - points[hips].mean(0)
+    keypoints = CAMERA.project(points)
+    return PersonObservation(
+        track_id=track_id,
+        keypoints=keypoints,
+        depth_hint=relative[:, 2] * CAMERA.fx / depth_m,
+        landmarks=relative,
+        visibility=np.ones(33),
+        presence=np.ones(33),
+        score=0.9,
+        box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
+    )
+
+
+@pytest.fixture
+def observer():
+    return ScriptedObserver()
+
+
+@pytest.fixture
+def recovery(observer):
+    return MeshRecovery(observer, load_model("d3pose-landmarks"), load_body("free-low"))
+
+
+def run(recovery, observer, people, frames, start=0):
+    for i in range(start, start + frames):
+        observer.next = people
+        result = recovery(IMAGE, i / 30, CAMERA)
+    return result
+
+
+def test_a_perfectly_seen_person_stands_where_they_stand(recovery, observer):
+    (person,) = run(recovery, observer, [standing_person(3, x_m=0.8, depth_m=4.0)], 30)
+    assert person.track_id == 3
+    pelvis = person.joints[0]
+    assert abs(pelvis[2] - 4.0) < 0.6
+    assert abs(pelvis[0] - 0.8) < 0.2
+    head, ankle = (person.joints[JOINT_NAMES.index(n)] for n in ("head", "left_ankle"))
+    assert head[1] < ankle[1] - 1.0, "upright: y points down"
+    left, right = (person.joints[JOINT_NAMES.index(f"{s}_shoulder")] for s in ("left", "right"))
+    assert left[0] > right[0] + 0.2, "not mirrored: facing us, the left shoulder is on our right"
+    for name in ("global_orient", "body_pose", "betas", "transl", "joints", "joint_confidence"):
+        assert getattr(person, name).dtype == np.float32, name
+
+
+def test_the_mesh_the_joints_and_the_parameters_agree(recovery, observer):
+    (person,) = run(recovery, observer, [standing_person(0)], 5)
+
+    def row(x):
+        return torch.tensor(x)[None]
+
+    joints = recovery.body.joints(
+        row(person.global_orient), row(person.body_pose), row(person.betas), row(person.transl)
+    )[0].numpy()
+    assert np.allclose(joints, person.joints, atol=1e-4)
+    assert np.allclose(CAMERA.project(person.joints), person.joints_2d, atol=1e-2)
+    vertices = recovery.body.vertices(person)
+    assert (vertices.min(0) < person.joints.min(0)).all()
+    assert (vertices.max(0) > person.joints.max(0)).all()
+
+
+def test_people_are_recovered_side_by_side_as_alone(recovery, observer):
+    left, right = standing_person(1, x_m=-1.0), standing_person(2, x_m=1.2, depth_m=5.0)
+    together = run(recovery, observer, [left, right], 8)
+    assert [p.track_id for p in together] == [1, 2]
+    recovery.reset()
+    (alone,) = run(recovery, observer, [right], 8)
+    assert np.allclose(alone.joints, together[1].joints, atol=1e-4)
+
+
+def test_only_people_seen_in_this_frame_are_reported_and_short_gaps_keep_memory(recovery, observer):
+    person = standing_person(1)
+    run(recovery, observer, [person], 20)
+    assert run(recovery, observer, [], 5, start=20) == []
+    (back,) = run(recovery, observer, [person], 1, start=25)
+    (after_reset,) = _fresh(recovery, observer, person)
+    assert not np.allclose(back.joints, after_reset.joints, atol=1e-5), "the past is remembered"
+
+
+def test_a_long_absence_starts_afresh(recovery, observer):
+    person = standing_person(1)
+    run(recovery, observer, [person], 20)
+    observer.next = [person]
+    (late,) = recovery(IMAGE, 20 / 30 + MEMORY_S + 0.5, CAMERA)
+    (fresh,) = _fresh(recovery, observer, person)
+    assert np.allclose(late.joints, fresh.joints, atol=1e-5)
+
+
+def test_time_that_jumps_back_starts_afresh(recovery, observer):
+    person = standing_person(1)
+    run(recovery, observer, [person], 20, start=300)
+    observer.next = [person]
+    (looped,) = recovery(IMAGE, 0.0, CAMERA)
+    assert observer.resets == 1
+    (fresh,) = _fresh(recovery, observer, person)
+    assert np.allclose(looped.joints, fresh.joints, atol=1e-5)
+
+
+def test_an_image_that_is_not_the_cameras_is_refused(recovery):
+    with pytest.raises(InputError, match="320 x 240 but the intrinsics are for 640 x 480"):
+        recovery(np.zeros((240, 320, 3), np.uint8), 0.0, CAMERA)
+
+
+def test_an_unknown_device_is_refused(observer):
+    with pytest.raises(InputError, match="cannot use device 'abacus'"):
+        MeshRecovery.from_pretrained(device="abacus", observer=observer)
+
+
+def test_probability_within_a_radius_is_a_gaussians():
+    sigma = 0.05
+    samples = sigma * np.random.default_rng(0).normal(size=(200_000, 3))
+    expected = (np.linalg.norm(samples, axis=1) < 0.1).mean()
+    got = float(probability_within(torch.tensor(2 * np.log(sigma)), 0.1))
+    assert got == pytest.approx(expected, abs=0.005)
+
+
+@pytest.fixture(scope="module")
+def clip_people():
+    """The first three seconds of the demo clip, by the shipped pipeline."""
+    clip = ClipReader(model_path("demo.mp4"), max_frames=90)
+    camera = Intrinsics.from_hfov(60, clip.width, clip.height)
+    recovery = MeshRecovery.from_pretrained("d3pose-landmarks")
+    observed: list[list[PersonObservation]] = []
+    observe = recovery.observer
+
+    class Remembering:
+        def __call__(self, image, stamp):
+            observed.append(observe(image, stamp))
+            return observed[-1]
+
+        def reset(self):
+            observe.reset()
+
+    recovery.observer = Remembering()
+    people = [recovery(frame.image, frame.time_s, camera) for frame in clip]
+    return people, observed
+
+
+def test_real_people_are_found_and_keep_their_ids(clip_people):
+    people, _ = clip_people
+    counts = [len(p) for p in people]
+    assert np.mean([c >= 1 for c in counts[10:]]) > 0.95
+    ids = {person.track_id for frame in people for person in frame}
+    assert 1 <= len(ids) <= 4, f"two people walk through the clip, ids were {sorted(ids)}"
+
+
+def test_the_body_stands_on_the_person(clip_people):
+    """Joints project near the landmarks that were seen, and the body is upright and unmirrored."""
+    landmark, joint = (list(column) for column in zip(*LANDMARK_TO_JOINT, strict=True))
+    errors = []
+    for people, observed in zip(*clip_people, strict=True):
+        seen = {o.track_id: o for o in observed}
+        for person in people:
+            points = seen[person.track_id].keypoints
+            height = np.ptp(points[:, 1])
+            distance = np.linalg.norm(person.joints_2d[joint] - points[landmark], axis=1)
+            errors.append(np.median(distance) / height)
+            assert person.joints[JOINT_NAMES.index("head")][1] < person.joints[0][1]
+            assert 1.0 < person.transl[2] < 15.0
+    assert np.median(errors) < 0.05
+
+
+def _fresh(recovery, observer, person):
+    recovery.reset()
+    return run(recovery, observer, [person], 1)
