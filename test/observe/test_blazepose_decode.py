@@ -1,0 +1,128 @@
+"""Decoding of both networks' outputs against answers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from d3pose_core.observe import blazepose, blazepose_detector
+from d3pose_core.observe.observation import Roi
+
+
+def test_anchors_are_those_of_the_network():
+    centres = blazepose_detector.anchors()
+    # 28x28 cells of two anchors, 14x14 of two, and three layers of 7x7 of two, which interleave.
+    assert centres.shape == (28 * 28 * 2 + 14 * 14 * 2 + 7 * 7 * 6, 2)
+    np.testing.assert_allclose(centres[:2], [[0.5 / 28, 0.5 / 28]] * 2)
+    np.testing.assert_allclose(centres[2], [1.5 / 28, 0.5 / 28])
+    np.testing.assert_allclose(centres[28 * 2], [0.5 / 28, 1.5 / 28])
+    np.testing.assert_allclose(centres[28 * 28 * 2], [0.5 / 14, 0.5 / 14])
+    np.testing.assert_allclose(centres[-6:], [[6.5 / 7, 6.5 / 7]] * 6, rtol=1e-6)
+
+
+def raw_candidate(dx: float = 0.0) -> np.ndarray:
+    """Box 44.8 px wide about the anchor moved by `dx`; hips 22.4 px right, top 112 px above."""
+    candidate = np.zeros(12, np.float32)
+    candidate[:4] = dx, 0, 44.8, 44.8
+    candidate[4:6] = 22.4 + dx, 0
+    candidate[6:8] = 22.4 + dx, -112
+    return candidate
+
+
+def test_detections_are_relative_to_their_anchor():
+    centres = np.array([[0.5, 0.5], [0.1, 0.1]], np.float32)
+    logits = np.array([2.0, -2.0])
+    found = blazepose_detector.decode(np.stack([raw_candidate()] * 2), logits, centres, 0.5)
+    assert len(found) == 1
+    points, score = found[0]
+    assert score == pytest.approx(1 / (1 + np.exp(-2)))
+    np.testing.assert_allclose(
+        points[:4], [[0.4, 0.4], [0.6, 0.6], [0.6, 0.5], [0.6, 0.0]], atol=1e-6
+    )
+
+
+def test_overlapping_candidates_are_averaged_by_score_and_others_stay():
+    centres = np.array([[0.3, 0.5], [0.3, 0.5], [0.8, 0.5]], np.float32)
+    raw = np.stack([raw_candidate(0.0), raw_candidate(11.2), raw_candidate(0.0)])
+    logits = np.log(np.array([0.9 / 0.1, 0.6 / 0.4, 0.8 / 0.2]))
+    found = blazepose_detector.decode(raw, logits, centres, 0.5)
+    assert [score for _, score in found] == pytest.approx([0.9, 0.8])
+    mean_shift = 0.6 / 1.5 * 11.2 / 224
+    np.testing.assert_allclose(found[0][0][2], [0.4 + mean_shift, 0.5], atol=1e-6)
+
+
+def test_nobody_is_an_empty_list():
+    centres = np.zeros((3, 2), np.float32)
+    assert blazepose_detector.decode(np.zeros((3, 12)), np.full(3, -9.0), centres, 0.5) == []
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (3, 500), (100, 100)])
+def test_letterbox_keeps_proportions_and_centres(shape):
+    image = np.full((*shape, 3), 255, np.uint8)
+    tensor, scale, left, top = blazepose_detector.letterbox(image)
+    assert tensor.shape == (1, 224, 224, 3)
+    inside = (tensor[0] == 1.0).all(axis=-1)
+    assert (tensor[0][~inside] == -1.0).all()
+    rows, columns = np.nonzero(inside)
+    assert (columns.min(), rows.min()) == (left, top)
+    assert np.ptp(columns) + 1 == max(1, round(shape[1] * scale))
+    assert np.ptp(rows) + 1 == max(1, round(shape[0] * scale))
+
+
+def heatmap_reference(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """Point by point, as MediaPipe's calculator does it."""
+    height, width, _ = heatmap.shape
+    out = points.copy()
+    for i, (x, y) in enumerate(points):
+        column, row = int(np.floor(x * width)), int(np.floor(y * height))
+        if not (0 <= column < width and 0 <= row < height):
+            continue
+        total = sum_x = sum_y = peak = 0.0
+        for r in range(max(0, row - 3), min(height, row + 4)):
+            for c in range(max(0, column - 3), min(width, column + 4)):
+                weight = 1 / (1 + np.exp(-heatmap[r, c, i]))
+                total, sum_x, sum_y = total + weight, sum_x + c * weight, sum_y + r * weight
+                peak = max(peak, weight)
+        if peak >= 0.5 and total > 0:
+            out[i] = sum_x / total / width, sum_y / total / height
+    return out
+
+
+def test_refinement_equals_the_slow_reference():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-0.1, 1.1, (39, 2))  # some outside, many near the border
+    heatmap = rng.normal(-3, 2, (64, 64, 39)).astype(np.float32)
+    heatmap[:, :, :10] = -8.0  # no clear peak: these points stay
+    refined = blazepose.refine(points, heatmap)
+    np.testing.assert_allclose(refined, heatmap_reference(points, heatmap), atol=1e-5)
+    np.testing.assert_array_equal(refined[:10], points[:10])
+    assert np.abs(refined[10:] - points[10:]).max() > 0.01
+
+
+def landmark_outputs(crop_px: np.ndarray, world: np.ndarray) -> dict[str, np.ndarray]:
+    points = np.zeros((39, 5), np.float32)
+    points[:, :2] = crop_px
+    points[:, 2] = 25.6
+    points[:, 3:] = [2.0, -2.0]
+    return {
+        "points": points.reshape(1, -1),
+        "score": np.array([[0.9]], np.float32),
+        "heatmap": np.full((1, 64, 64, 39), -9.0, np.float32),
+        "world": np.tile(np.asarray(world, np.float32), (39, 1)).reshape(1, -1),
+    }
+
+
+def test_landmarks_are_carried_into_a_turned_image():
+    """In a ROI turned clockwise by 90 degrees, "up in the crop" is "right in the image"."""
+    roi = Roi(np.array([300.0, 200.0], np.float32), 512.0, np.pi / 2)
+    crop = np.full((39, 2), 128.0)
+    crop[0] = 128, 64  # a quarter of the side above the middle
+    crop[34] = 128, 26  # top of the circle: 102 crop px above the hips
+    found = blazepose.decode(landmark_outputs(crop, [0.1, -0.5, 0.2]), roi)
+    np.testing.assert_allclose(found.keypoints[0], [428, 200], atol=1e-3)
+    np.testing.assert_allclose(found.keypoints[1], [300, 200], atol=1e-3)
+    np.testing.assert_allclose(found.landmarks[0], [0.5, 0.1, 0.2], atol=1e-6)
+    np.testing.assert_allclose(found.depth_hint, 51.2, rtol=1e-6)
+    np.testing.assert_allclose(found.visibility, 1 / (1 + np.exp(-2)), rtol=1e-5)
+    np.testing.assert_allclose(found.presence, 1 / (1 + np.exp(2)), rtol=1e-5)
+    assert found.next_roi.angle == pytest.approx(np.pi / 2)
+    assert found.next_roi.size == pytest.approx(2 * 1.25 * 204)
+    assert found.score == pytest.approx(0.9)

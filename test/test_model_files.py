@@ -1,0 +1,198 @@
+"""Fetching, checking and caching of the model files, with a wheel made here instead of the network."""
+
+import argparse
+import hashlib
+import sys
+import threading
+import zipfile
+
+import pytest
+
+from d3pose_core import model_files
+from d3pose_core.cli import models as models_command
+from d3pose_core.errors import InputError, ModelFileMissing
+from d3pose_core.model_files import FetchError, ModelFile
+
+CONTENTS = {"a.tflite": b"first network" * 1000, "b.tflite": b"second network" * 2000}
+
+
+def entry(name: str) -> ModelFile:
+    data = CONTENTS[name]
+    return ModelFile(
+        name=name,
+        kind="model",
+        purpose="a test",
+        package="some-package",
+        version="1.2.3",
+        member=f"some_package/{name}",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        licence="MIT",
+    )
+
+
+class Index:
+    """Stands for pip: writes a wheel with the given members and counts how often it is asked."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        self.contents = contents
+        self.asked: list[str] = []
+
+    def __call__(self, package, version, folder):
+        self.asked.append(f"{package}=={version}")
+        wheel = folder / f"{package}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name, data in self.contents.items():
+                archive.writestr(f"some_package/{name}", data)
+            archive.writestr("some_package/other.py", "raise SystemExit")
+        return wheel
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache and a registry of two files of one package."""
+    monkeypatch.setenv("D3POSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(model_files, "MODEL_FILES", tuple(entry(name) for name in CONTENTS))
+    return tmp_path / "cache"
+
+
+def test_fetch_takes_the_members_of_one_download_and_nothing_else(cache):
+    index = Index(CONTENTS)
+    paths = model_files.fetch(download=index)
+    assert index.asked == ["some-package==1.2.3"]
+    assert [path.read_bytes() for path in paths] == list(CONTENTS.values())
+    assert sorted(path.name for path in cache.iterdir()) == sorted(CONTENTS)
+
+
+def test_fetch_again_downloads_nothing(cache):
+    index = Index(CONTENTS)
+    model_files.fetch(download=index)
+    before = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    model_files.fetch(download=index)
+    assert len(index.asked) == 1
+    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: b"X" + data[1:], lambda data: b""]
+)
+def test_damaged_file_is_told_and_fetched_again(cache, damage):
+    index = Index(CONTENTS)
+    model_files.fetch(download=index)
+    path = cache / "a.tflite"
+    path.write_bytes(damage(path.read_bytes()))
+    assert model_files.state(entry("a.tflite")) == "damaged"
+    with pytest.raises(InputError, match="d3pose models fetch"):
+        model_files.read_model("a.tflite")
+    model_files.fetch(download=index)
+    assert len(index.asked) == 2
+    assert model_files.read_model("a.tflite") == CONTENTS["a.tflite"]
+
+
+def test_missing_file_names_the_command(cache):
+    with pytest.raises(ModelFileMissing, match=r"a\.tflite.*d3pose models fetch"):
+        model_files.model_path("a.tflite")
+
+
+def test_unknown_name_lists_the_known_ones(cache):
+    with pytest.raises(InputError, match=r"'c\.tflite'.*a\.tflite, b\.tflite"):
+        model_files.model_path("c.tflite")
+
+
+def test_other_content_in_the_package_is_refused_and_leaves_no_file(cache):
+    index = Index({**CONTENTS, "a.tflite": b"something else"})
+    with pytest.raises(FetchError, match="SHA-256"):
+        model_files.fetch(["a.tflite"], download=index)
+    assert list(cache.iterdir()) == []
+
+
+def test_package_without_the_member_is_refused(cache):
+    with pytest.raises(FetchError, match=r"does not hold some_package/a\.tflite"):
+        model_files.fetch(download=Index({}))
+
+
+def test_concurrent_fetches_all_end_with_whole_files(cache):
+    index = Index(CONTENTS)
+    errors = []
+
+    def work():
+        try:
+            model_files.fetch(download=index)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert {p.name: p.read_bytes() for p in cache.iterdir()} == CONTENTS
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo 'ERROR: No matching distribution found' >&2; exit 1", "No matching distribution"),
+        ("echo '/x/python: No module named pip' >&2; exit 1", "has no pip"),
+        ("exit 0", "left no wheel"),
+    ],
+)
+def test_failing_pip_is_explained(tmp_path, monkeypatch, script, told):
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    with pytest.raises(FetchError, match=told):
+        model_files.pip_download("some-package", "1.2.3", tmp_path)
+
+
+def test_pip_is_asked_for_the_wheel_only(tmp_path, monkeypatch):
+    fake = tmp_path / "python"
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\ntouch {folder}/x.whl\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    assert model_files.pip_download("some-package", "1.2.3", folder) == folder / "x.whl"
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[:3] == ["-m", "pip", "download"]
+    assert {"--no-deps", "--only-binary=:all:", "some-package==1.2.3"} <= set(asked)
+    assert "install" not in asked
+
+
+def test_cache_folder_that_is_a_file_is_explained(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("not a folder")
+    monkeypatch.setenv("D3POSE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(FetchError, match="D3POSE_CACHE"):
+        model_files.fetch(download=Index(CONTENTS))
+
+
+def run_command(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    models_command.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["models", *arguments])
+    return args.run(args)
+
+
+def test_command_fetches_lists_and_verifies(cache, monkeypatch, capsys):
+    monkeypatch.setattr(model_files, "pip_download", Index(CONTENTS))
+    assert run_command("verify") == 1
+    assert run_command("list") == 0
+    assert "missing" in capsys.readouterr().out
+    assert run_command("fetch") == 0
+    assert run_command("verify") == 0
+    (cache / "b.tflite").write_bytes(b"")
+    capsys.readouterr()
+    assert run_command("verify") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [
+        ["ok", "a.tflite"],
+        ["damaged", "b.tflite"],
+    ]
+
+
+def test_the_real_files_are_in_the_cache():
+    """`make test` fetches them first; everything that looks at people needs them."""
+    for real in model_files.MODEL_FILES:
+        assert model_files.state(real) == "ok", f"{real.name}: run `{model_files.FETCH_COMMAND}`"
