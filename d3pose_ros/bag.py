@@ -1,0 +1,186 @@
+"""Recorded bags without a ROS installation: writing MCAP that survives a kill, reading people back.
+
+A single `.mcap` file with ROS 2 messages is what `ros2 bag` calls a bag, too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from d3pose_core.errors import InputError
+
+PEOPLE_TYPE = "d3pose_ros/msg/SmplPersonArray"
+_OUR_TYPES = ("SmplPerson", "SmplPersonArray")
+
+# A kill loses at most what came in during so long.
+FLUSH_PERIOD_S = 1.0
+
+_MAGIC = b"\x89MCAP0\r\n"
+_RECORD_HEADER = struct.Struct("<BQ")  # operation, length of what follows
+_DATA_END, _FOOTER = 0x0F, 0x02
+
+
+def typestore() -> Typestore:
+    """The message types of ROS 2 Kilted and our own."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    folder = _message_folder()
+    for name in _OUR_TYPES:
+        text = (folder / f"{name}.msg").read_text(encoding="utf-8")
+        store.register(get_types_from_msg(text, f"d3pose_ros/msg/{name}"))
+    return store
+
+
+def _message_folder() -> Path:
+    """The .msg files: of the checkout, or in the share folder of the prefix."""
+    for parent in Path(__file__).resolve().parents:
+        for folder in (parent / "msg", parent / "share" / "d3pose_ros" / "msg"):
+            if (folder / f"{_OUR_TYPES[0]}.msg").is_file():
+                return folder
+    raise InputError(
+        f"the .msg files were not found above {__file__}: install d3pose_ros with pip or colcon"
+    )
+
+
+class BagWriter:
+    """Writes serialized messages to one `.mcap` file, which gets its name when it is closed.
+
+    Until then it is `.NAME.recording/`; after a kill, `rescue` makes a readable file of that.
+    Use as a context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """A file that is there already is replaced. Raises InputError where it can't be written."""
+        self.path = path
+        self._folder = recording_folder(path)
+        self._types = typestore()
+        self._connections: dict[str, Connection] = {}
+        self.counts: dict[str, int] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer.open()
+        except OSError as error:
+            raise InputError(f"can't write {path}: {error}") from error
+        self._next_flush_s = time.monotonic() + FLUSH_PERIOD_S
+
+    def add_topic(self, topic: str, message_type: str, qos: Qos | None = None) -> None:
+        """Before the first message; `message_type` as `package/msg/Name`."""
+        self._connections[topic] = self._writer.add_connection(
+            topic,
+            message_type,
+            typestore=self._types,
+            offered_qos_profiles=[qos] if qos else [],
+        )
+        self.counts[topic] = 0
+
+    def write(self, topic: str, received_ns: int, data: bytes) -> None:
+        """Append one message as it came from the middleware (CDR)."""
+        self._writer.write(self._connections[topic], received_ns, data)
+        self.counts[topic] += 1
+        if time.monotonic() >= self._next_flush_s:
+            self._flush()
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._writer.close()
+        os.replace(_unfinished_file(self.path), self.path)
+        shutil.rmtree(self._folder)
+
+    def _flush(self) -> None:
+        """rosbags writes a chunk when it has 1 MB, which takes minutes with people alone."""
+        storage = self._writer.storage
+        storage.close_chunk()
+        storage.bio.flush()
+        self._next_flush_s = time.monotonic() + FLUSH_PERIOD_S
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def recording_folder(path: Path) -> Path:
+    """Where a bag lies while it is being written."""
+    return path.with_name(f".{path.name}.recording")
+
+
+def _unfinished_file(path: Path) -> Path:
+    folder = recording_folder(path)
+    return folder / f"{folder.name}.mcap"
+
+
+def rescue(path: Path) -> bool:
+    """Make `path` of what a recorder that was killed left behind; False if there is nothing.
+
+    Everything up to the last complete chunk is kept.
+    """
+    unfinished = _unfinished_file(path)
+    if not unfinished.is_file():
+        return False
+    with unfinished.open("r+b") as file:
+        file.seek(_end_of_data(file))
+        file.truncate()
+        # Readers scan a file whose footer names no summary.
+        file.write(_RECORD_HEADER.pack(_DATA_END, 4) + bytes(4))
+        file.write(_RECORD_HEADER.pack(_FOOTER, 20) + bytes(20))
+        file.write(_MAGIC)
+    os.replace(unfinished, path)
+    shutil.rmtree(recording_folder(path))
+    return True
+
+
+def _end_of_data(file: BinaryIO) -> int:
+    """Where the last complete record ends that comes before any summary."""
+    size = file.seek(0, os.SEEK_END)
+    position = len(_MAGIC)
+    while position + _RECORD_HEADER.size <= size:
+        file.seek(position)
+        operation, length = _RECORD_HEADER.unpack(file.read(_RECORD_HEADER.size))
+        end = position + _RECORD_HEADER.size + length
+        if end > size or operation in (_DATA_END, _FOOTER):
+            break
+        position = end
+    return position
+
+
+@dataclass(frozen=True)
+class RecordedMessage:
+    """A message of a bag, and when it was recorded, ns since 1970."""
+
+    topic: str
+    received_ns: int
+    message: object
+
+
+def read_bag(path: Path, topics: tuple[str, ...] = ()) -> Iterator[RecordedMessage]:
+    """The messages of some topics (all, if none are named), in the order of their recording.
+
+    Raises:
+        InputError: no such bag, or not one.
+    """
+    types = typestore()
+    try:
+        with Reader(path) as reader:
+            wanted = [each for each in reader.connections if not topics or each.topic in topics]
+            # rosbags takes an empty selection for everything.
+            for connection, received_ns, data in reader.messages(wanted) if wanted else ():
+                message = types.deserialize_cdr(data, connection.msgtype)
+                yield RecordedMessage(connection.topic, received_ns, message)
+    except FileNotFoundError as error:
+        raise InputError(f"no such bag: {path}") from error
+    except ReaderError as error:
+        raise InputError(f"{path} is not a readable bag: {error}") from error
