@@ -49,15 +49,16 @@ class D3PoseNode(LifecycleNode):
 
     def __init__(self, recovery_factory: RecoveryFactory = load_recovery, **kwargs: Any) -> None:
         """`kwargs` go to rclpy's LifecycleNode. Raises D3PoseError for an invalid parameter."""
-        super().__init__("d3pose", **kwargs)
-        self._recovery_factory = recovery_factory
-        self.parameters = parameters.declare(self)
-        self.add_on_set_parameters_callback(self._on_set_parameters)
-
+        # Before anything that can fail: destroy_node() needs them.
         self._pipeline: FramePipeline | None = None
         self._worker: NewestWorker[Image] | None = None
         self._subscriptions_while_active: list[Subscription] = []
         self._failure = ""
+        self._recovery_factory = recovery_factory
+
+        super().__init__("d3pose", **kwargs)
+        self.parameters = parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
 
         self.statistics = diagnostics.FrameStatistics()
         # Also while unconfigured: this is where an operator sees why.

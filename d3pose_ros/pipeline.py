@@ -22,7 +22,7 @@ from d3pose_ros.stamps import Order, StampOrder
 if TYPE_CHECKING:
     from d3pose_ros.node import D3PoseNode
 
-LOG_THROTTLE_S = 5.0
+LOG_PERIOD_S = 5.0
 RECOVERY_ERROR = "recovery_error"
 
 
@@ -63,6 +63,7 @@ class FramePipeline:
         self._camera_info: CameraInfo | None = None
         self._first_image_s: float | None = None
         self._warned: set[str] = set()
+        self._next_log_s: dict[str, float] = {}
         self._shown_meshes = markers.ShownMarkers([markers.MESH_NAMESPACE])
         self._shown_skeletons = markers.ShownMarkers(
             [markers.BONES_NAMESPACE, markers.JOINTS_NAMESPACE]
@@ -198,8 +199,12 @@ class FramePipeline:
             )
 
     def _drop(self, cause: str, message: str) -> None:
+        """Counts the image, and says why; each cause at most every LOG_PERIOD_S."""
         self._statistics.dropped(cause)
-        self._logger.warning(message, throttle_duration_sec=LOG_THROTTLE_S)
+        now = monotonic()
+        if now >= self._next_log_s.get(cause, 0.0):
+            self._next_log_s[cause] = now + LOG_PERIOD_S
+            self._logger.warning(message)
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:

@@ -1,0 +1,327 @@
+"""The node as users run it: its own process, DDS in between, the shipped network, frames of a real clip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from visualization_msgs.msg import Marker, MarkerArray
+
+from d3pose_core import model_files
+from d3pose_core.camera import Intrinsics
+from d3pose_core.skeleton import JOINT_NAMES
+from d3pose_core.video import ClipReader, View
+from d3pose_ros.msg import SmplPerson, SmplPersonArray
+
+WIDTH, HEIGHT = 884, 497  # 1.3 MB: more than Fast DDS' default segment takes
+FRAMES = 16
+FRAME_ID = "head_camera_optical_frame"
+CAMERA = Intrinsics.from_hfov(60.0, WIDTH, HEIGHT)
+PELVIS, HEAD, LEFT_FOOT = (JOINT_NAMES.index(name) for name in ("pelvis", "head", "left_foot"))
+
+
+class NodeProcess:
+    """The node in a process of its own, with everything that a test says to it and hears from it."""
+
+    def __init__(self, graph, log: Path, *parameters: str, **environment: str) -> None:
+        self.graph = graph
+        self.log = log
+        arguments = ["--ros-args"]
+        for parameter in ("image_reliability:=reliable", "diagnostics_period_s:=0.1", *parameters):
+            arguments += ["-p", parameter]
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "d3pose_ros.node", *arguments],
+                env={**os.environ, **environment},
+                cwd=log.parent,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.images = graph.node.create_publisher(Image, "image", QoSProfile(depth=50))
+        self.infos = graph.node.create_publisher(CameraInfo, "camera_info", 1)
+        self.people = graph.collect(SmplPersonArray, "d3pose/people", 100)
+        self.diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+        self._get_state = graph.node.create_client(GetState, "d3pose/get_state")
+        self._change_state = graph.node.create_client(ChangeState, "d3pose/change_state")
+
+    def wait_until(self, condition, what: str, timeout_s: float = 60.0) -> None:
+        def checked():
+            assert self.process.poll() is None, f"the node ended; it said:\n{self.log.read_text()}"
+            return condition()
+
+        try:
+            self.graph.wait_until(checked, what, timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe node said:\n{self.log.read_text()}") from error
+
+    def state(self) -> str:
+        self.wait_until(self._get_state.service_is_ready, "the get_state service")
+        future = self._get_state.call_async(GetState.Request())
+        self.wait_until(future.done, "the state")
+        return future.result().current_state.label
+
+    def change_state(self, transition: int) -> bool:
+        self.wait_until(self._change_state.service_is_ready, "the change_state service")
+        request = ChangeState.Request(transition=Transition(id=transition))
+        future = self._change_state.call_async(request)
+        self.wait_until(future.done, f"transition {transition}")
+        return future.result().success
+
+    def wait_until_active(self, camera_info: bool = False) -> None:
+        """Returns once an image has been answered; `self.handled()` counts the images it took.
+
+        They are black and stamped below 1 s. With `camera_info` the node has that too.
+        """
+        self.wait_until(lambda: self.state() == "active", "the node to be active")
+        self.wait_until(self.images.get_subscription_count, "the image subscription")
+        if camera_info:
+            info = CameraInfo(width=WIDTH, height=HEIGHT)
+            info.k = [CAMERA.fx, 0.0, CAMERA.cx, 0.0, CAMERA.fy, CAMERA.cy, 0.0, 0.0, 1.0]
+            self.wait_until(self.infos.get_subscription_count, "the camera_info subscription")
+            self.infos.publish(info)
+        black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        for k in range(1, 1000):
+            self.images.publish(to_message(black, k))
+            self.wait_until(lambda n=k: self.handled() == n, f"black image {k} to be handled")
+            if self.people:
+                break
+        self.people.clear()
+
+    def handled(self) -> int:
+        """How many images were processed or dropped."""
+        return sum(
+            int(value)
+            for key, value in self.values().items()
+            if key == "images processed" or key.startswith("dropped/")
+        )
+
+    def values(self) -> dict[str, str]:
+        """The newest diagnostics."""
+        status = self.status()
+        return {pair.key: pair.value for pair in status.values} if status else {}
+
+    def status(self) -> DiagnosticStatus | None:
+        return self.diagnostics[-1].status[0] if self.diagnostics else None
+
+    def wait_for_count(self, key: str, value: int) -> None:
+        self.wait_until(lambda: self.values().get(key) == str(value), f"{key} = {value}")
+
+    def stop(self, how: int = signal.SIGINT) -> int:
+        """Ends the process like Ctrl-C or a launch file; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+@pytest.fixture
+def start_node(graph, tmp_path) -> Iterator:
+    started: list[NodeProcess] = []
+
+    def start(*parameters: str, **environment: str) -> NodeProcess:
+        log = tmp_path / f"node{len(started)}.log"
+        started.append(NodeProcess(graph, log, *parameters, **environment))
+        return started[-1]
+
+    yield start
+    for node in started:
+        if node.process.poll() is None:
+            node.stop()
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    """The first frames of the demo clip, where a man stands on a block."""
+    path = model_files.model_path("demo.mp4")
+    clip = ClipReader(path, View(size=(WIDTH, HEIGHT)), max_frames=FRAMES)
+    return [frame.image for frame in clip]
+
+
+def to_message(frame: np.ndarray, milliseconds: int) -> Image:
+    image = Image(width=WIDTH, height=HEIGHT, encoding="bgr8", step=3 * WIDTH)
+    image.header.frame_id = FRAME_ID
+    image.header.stamp.sec = milliseconds // 1000
+    image.header.stamp.nanosec = milliseconds % 1000 * 10**6
+    image.data = frame.tobytes()
+    return image
+
+
+def stamp_ms(message: SmplPersonArray) -> int:
+    return message.header.stamp.sec * 1000 + message.header.stamp.nanosec // 10**6
+
+
+def play(node: NodeProcess, frames: list[np.ndarray], start_ms: int) -> list[int]:
+    """Publishes each frame when the one before has been answered; returns the stamps, ms."""
+    stamps = [start_ms + 33 * k for k in range(len(frames))]
+    before = len(node.people)
+    for k, (frame, stamp) in enumerate(zip(frames, stamps, strict=True), start=1):
+        node.images.publish(to_message(frame, stamp))
+        node.wait_until(lambda n=k: len(node.people) == before + n, f"people of image {k}")
+    return stamps
+
+
+def test_people_in_a_clip(start_node, frames, graph):
+    node = start_node("marker_rate_hz:=0.0")
+    meshes = graph.collect(MarkerArray, "d3pose/mesh", 100)
+    skeletons = graph.collect(MarkerArray, "d3pose/skeleton", 100)
+    node.wait_until_active(camera_info=True)
+    stamps = play(node, frames, start_ms=5000)
+
+    assert [stamp_ms(message) for message in node.people] == stamps
+    assert {message.header.frame_id for message in node.people} == {FRAME_ID}
+    assert {message.body_model for message in node.people} == {"free-low"}
+
+    tracked = [person for message in node.people[-8:] for person in message.persons]
+    assert len(tracked) >= 8, "a man is in all of these frames"
+    main_id = tracked[-1].track_id
+    man = [person for person in tracked if person.track_id == main_id]
+    assert len(man) == 8, "his id stays"
+    for person in man:
+        check_person(person)
+
+    node.wait_until(lambda: len(meshes) >= FRAMES and len(skeletons) >= FRAMES, "markers")
+    (mesh,) = [marker for marker in meshes[-1].markers if marker.id == main_id]
+    assert (mesh.type, mesh.action, mesh.header.frame_id) == (
+        Marker.TRIANGLE_LIST,
+        Marker.ADD,
+        FRAME_ID,
+    )
+    corners = np.array([(point.x, point.y, point.z) for point in mesh.points])
+    joints = np.array([(point.x, point.y, point.z) for point in man[-1].joints])
+    assert np.all(corners.min(0) < joints.min(0) + 0.05)
+    assert np.all(corners.max(0) > joints.max(0) - 0.05)
+
+    node.wait_until(
+        lambda: int(node.values()["images processed"]) >= FRAMES + 1, "the images to be counted"
+    )
+    assert node.status().level == DiagnosticStatus.OK
+    assert float(node.values()["network ms p50"]) > 0
+    assert node.stop() == 0
+
+
+def check_person(person: SmplPerson) -> None:
+    """Upright, in front of the camera, in the picture, and in agreement with itself."""
+    joints = np.array([(point.x, point.y, point.z) for point in person.joints])
+    assert joints[HEAD, 1] < joints[PELVIS, 1] < joints[LEFT_FOOT, 1], "y points down"
+    assert 1.0 < joints[PELVIS, 2] < 30.0
+    pixels = np.array(person.joints_2d).reshape(24, 2)
+    np.testing.assert_allclose(CAMERA.project(joints), pixels, atol=0.05)
+    assert np.all(pixels[PELVIS] > 0)
+    assert np.all(pixels[PELVIS] < (WIDTH, HEIGHT))
+    assert 0 < person.confidence <= 1
+    assert np.all(person.joint_confidence >= 0)
+    assert np.all(person.joint_confidence <= 1)
+    rotations = np.concatenate((person.global_orient, person.body_pose)).reshape(24, 3)
+    assert np.all(np.linalg.norm(rotations, axis=-1) <= np.pi + 1e-3)
+    assert person.observation_age.sec == 0
+
+
+def test_fast_camera_drops_are_counted(start_node, frames):
+    node = start_node("camera_info_timeout_s:=0.0")
+    node.wait_until_active()
+    last = 5000 + 33 * 40
+    for k in range(41):
+        node.images.publish(to_message(frames[k % FRAMES], 5000 + 33 * k))
+    node.wait_until(
+        lambda: node.people and stamp_ms(node.people[-1]) == last, "people of the newest image"
+    )
+    # DDS drops what overflows the subscription's queue; what the node received, it accounts for.
+    node.wait_until(
+        lambda: node.handled() == int(node.values()["images received"]), "all to be accounted for"
+    )
+    assert int(node.values()["dropped/busy"]) > 0
+    stamps = [stamp_ms(message) for message in node.people]
+    assert stamps == sorted(set(stamps))
+
+
+def test_bad_input_is_counted_and_survived(start_node, frames):
+    node = start_node("camera_info_timeout_s:=0.0")
+    node.wait_until_active()
+    node.images.publish(Image())
+    node.wait_for_count("dropped/empty_image", 1)
+
+    wrong = to_message(frames[0], 5000)
+    wrong.encoding = "16UC1"
+    node.images.publish(wrong)
+    node.wait_for_count("dropped/unsupported_encoding", 1)
+
+    cut_off = to_message(frames[0], 5001)
+    cut_off.data = cut_off.data[: len(cut_off.data) // 2]
+    node.images.publish(cut_off)
+    node.wait_for_count("dropped/malformed_image", 1)
+
+    play(node, frames[:2], start_ms=6000)  # without camera_info
+    node.wait_until(
+        lambda: int(node.values()["images without calibration"]) >= 3, "them to be counted"
+    )
+    log = node.log.read_text()
+    assert "'16UC1'" in log
+    assert log.count("no camera_info received") == 1, "one warning, not one for each image"
+    assert "Traceback" not in log
+
+
+def test_missing_model_file(start_node, tmp_path):
+    cache = tmp_path / "cache"
+    node = start_node(D3POSE_CACHE=str(cache))
+    node.wait_until(
+        lambda: node.status() and node.status().level == DiagnosticStatus.ERROR, "an error"
+    )
+    assert model_files.FETCH_COMMAND in node.status().message
+    assert node.state() == "unconfigured"
+    log = node.log.read_text()
+    assert model_files.FETCH_COMMAND in log
+    assert "Traceback" not in log
+
+    cache.mkdir()
+    for entry in model_files.MODEL_FILES:
+        shutil.copy(model_files.model_path(entry.name), cache / entry.name)
+    assert node.change_state(Transition.TRANSITION_CONFIGURE)
+    assert node.change_state(Transition.TRANSITION_ACTIVATE)
+    assert node.state() == "active"
+
+
+def test_wrong_weights_leave_it_unconfigured(start_node):
+    node = start_node("weights:=/no/such.safetensors")
+    node.wait_until(
+        lambda: node.status() and node.status().level == DiagnosticStatus.ERROR, "an error"
+    )
+    assert "/no/such.safetensors" in node.status().message
+    assert node.state() == "unconfigured"
+
+
+def test_managed_from_outside(start_node):
+    node = start_node("autostart:=false", "camera_info_timeout_s:=0.0")
+    assert node.state() == "unconfigured"
+    for transition, state in (
+        (Transition.TRANSITION_CONFIGURE, "inactive"),
+        (Transition.TRANSITION_ACTIVATE, "active"),
+        (Transition.TRANSITION_DEACTIVATE, "inactive"),
+        (Transition.TRANSITION_CLEANUP, "unconfigured"),
+        (Transition.TRANSITION_UNCONFIGURED_SHUTDOWN, "finalized"),
+    ):
+        assert node.change_state(transition)
+        assert node.state() == state
+    assert node.stop(signal.SIGTERM) == 0
+
+
+def test_invalid_parameter_ends_with_one_line(start_node):
+    node = start_node("max_people:=100")
+    assert node.process.wait(60) == 2
+    log = node.log.read_text()
+    assert "d3pose: error: parameter max_people" in log
+    assert "Traceback" not in log
