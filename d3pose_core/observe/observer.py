@@ -18,7 +18,7 @@ from d3pose_core.observe.blazepose import FULL_MODEL, BlazePoseLandmarker, Landm
 from d3pose_core.observe.blazepose_detector import BlazePoseDetector
 from d3pose_core.observe.image import check_image
 from d3pose_core.observe.observation import Detection, PersonDetector, PersonObservation, Roi
-from d3pose_core.observe.roi import roi_from_box
+from d3pose_core.observe.roi import is_sound, roi_from_box
 from d3pose_core.observe.search import PersonSearch
 from d3pose_core.observe.tracker import Tracker, TrackerConfig
 
@@ -40,7 +40,8 @@ class BlazePoseObserver:
     `search_interval_s`: while somebody is tracked and nobody is lost, search this often.
     `tracking`: see TrackerConfig; its `max_people` is overruled by the argument.
 
-    Raises ModelFileMissing when the networks are not in the cache.
+    One observer is for one stream and one thread. Raises ModelFileMissing when the networks are not
+    in the cache.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class BlazePoseObserver:
             roi = detection.roi or roi_from_box(detection.box)
             if tries == 0 or self._tracker.is_full:
                 return
-            if any(_is_near(roi, track.roi) for track in self._tracker.tracks):
+            if not is_sound(roi) or any(_is_near(roi, track.roi) for track in self._tracker.tracks):
                 continue
             tries -= 1
             landmarks = self._settle(image_bgr, roi)
@@ -134,7 +135,7 @@ class BlazePoseObserver:
     def _settle(self, image_bgr: np.ndarray, roi: Roi) -> Landmarks | None:
         """Landmarks of a detection: its ROI is rough, so a second look goes where the first leads."""
         first = self._landmarker(image_bgr, roi)
-        if first.score < self._tracker.config.keep_score:
+        if first.score < self._tracker.config.keep_score or not is_sound(first.next_roi):
             return None
         return self._landmarker(image_bgr, first.next_roi)
 

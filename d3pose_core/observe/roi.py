@@ -16,6 +16,7 @@ from d3pose_core.observe.observation import Roi
 # How much larger than the circle around a person the square is that the landmark network sees
 # (MediaPipe, pose_detection_to_roi and pose_landmarks_to_roi).
 ROI_SCALE = 1.25
+MIN_ROI = 16.0  # px
 
 
 def roi_from_alignment(center: np.ndarray, top: np.ndarray) -> Roi:
@@ -42,6 +43,11 @@ def roi_box(roi: Roi) -> np.ndarray:
     """Upright square [4] xyxy px of a ROI's size about its centre, not turned."""
     half = roi.size / 2
     return np.concatenate([roi.center - half, roi.center + half])
+
+
+def is_sound(roi: Roi) -> bool:
+    """Whether a ROI can be looked at: finite, and not smaller than anything could be seen in."""
+    return bool(np.isfinite([*roi.center, roi.size, roi.angle]).all()) and roi.size >= MIN_ROI
 
 
 def rotation(roi: Roi) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from d3pose_core.errors import InputError
 from d3pose_core.observe.blazepose import Landmarks
 from d3pose_core.observe.observation import PersonObservation, Roi
-from d3pose_core.observe.roi import box_iou
+from d3pose_core.observe.roi import box_iou, is_sound
 from d3pose_core.skeleton import LANDMARK_NAMES
 
 # Shoulders, elbows, wrists, hips, knees, ankles: well-defined points that tell bodies apart.
@@ -27,7 +27,6 @@ _TORSO = [i for i in _LIMBS if LANDMARK_NAMES[i].split("_")[-1] in ("shoulder", 
 _SAME_PERSON = 0.1  # mean distance of limb joints, in ROI sizes, below which two bodies are one
 _SAME_BOX = 0.5  # IoU of the landmark boxes above which a newcomer is not believed to be another
 _MAX_GROWTH = 1.8  # of the ROI from one frame to the next
-_MIN_ROI = 16.0  # px
 _VELOCITY_BLEND = 0.3  # weight of the newest frame in the running velocity
 _MEMORY_REACH = 0.35  # ROI sizes within which a person reappears at once, ...
 _MEMORY_DRIFT = 0.5  # ... and how this grows per second
@@ -159,7 +158,7 @@ class Tracker:
     def _is_person(self, found: Landmarks) -> bool:
         return (
             found.score >= self.config.birth_score
-            and _is_sound(found.next_roi)
+            and is_sound(found.next_roi)
             and float(found.presence[_TORSO].min()) > 0.5
         )
 
@@ -167,7 +166,7 @@ class Tracker:
         growth = found.next_roi.size / track.roi.size
         return (
             found.score >= self.config.keep_score
-            and _is_sound(found.next_roi)
+            and is_sound(found.next_roi)
             and 1 / _MAX_GROWTH < growth < _MAX_GROWTH
         )
 
@@ -226,10 +225,6 @@ def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
 def landmark_box(found: Landmarks) -> np.ndarray:
     """[4] xyxy px around all landmarks, also those outside of the image."""
     return np.concatenate([found.keypoints.min(axis=0), found.keypoints.max(axis=0)])
-
-
-def _is_sound(roi: Roi) -> bool:
-    return bool(np.isfinite([*roi.center, roi.size, roi.angle]).all()) and roi.size >= _MIN_ROI
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
