@@ -1,8 +1,8 @@
 """The arrays of one SMPL-format body, and the compact file that the free body ships in.
 
-An SMPL model file is a handful of arrays (Loper et al., "SMPL: A Skinned Multi-Person Linear Model", 2015).
-Most of their numbers are zero, so the compact file stores three of them sparsely and rounds the
-displacements to float16 (about 1 um at the sizes that occur here).
+An SMPL model file is a handful of arrays (Loper et al., "SMPL: A Skinned Multi-Person Linear
+Model", 2015). Most of their numbers are zero, so the compact file stores three of them sparsely and
+rounds the displacements to float16 (about 1 um at the sizes that occur here).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS
 
 NUM_POSE_FEATURES = 9 * (NUM_JOINTS - 1)
 
-# The skin vertices that stand for face, feet and finger tips, in the order in which `smplx` appends them to
-# its joints. The keypoint matrices take the 24 joints and these 21 points.
+# The skin vertices that stand for face, feet and finger tips, in the order in which `smplx` appends
+# them to its joints. The keypoint matrices take the 24 joints and these 21 points.
 MARKER_NAMES: tuple[str, ...] = (
     *("nose", "right_eye", "left_eye", "right_ear", "left_ear"),
     *("left_big_toe", "left_small_toe", "left_heel"),
@@ -30,7 +30,10 @@ MARKER_NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class BodyArrays:
-    """One body in the SMPL file format, dense. Rest frame: T-pose, x to the body's left, y up, facing +z, m."""
+    """One body in the SMPL file format, dense.
+
+    Rest frame: T-pose, x to the body's left, y up, facing +z, metres.
+    """
 
     v_template: np.ndarray  # [V, 3] float32, m: the mean body
     shapedirs: np.ndarray  # [V, 3, 10] float32, m: displacement per unit of each beta
@@ -107,16 +110,16 @@ def write_compact(path: Path, body: BodyArrays) -> None:
     """Writes `body` as a compressed .npz of about a tenth of the dense size."""
     num_vertices = len(body.v_template)
     posedirs = body.posedirs.reshape(num_vertices * 3, NUM_POSE_FEATURES)
-    np.savez_compressed(
-        path,
-        v_template=body.v_template.astype(np.float32),
-        shapedirs=body.shapedirs.astype(np.float16),
-        faces=body.faces.astype(np.uint16),
-        marker_vertices=body.marker_vertices.astype(np.uint16),
+    arrays: dict[str, np.ndarray] = {
+        "v_template": body.v_template.astype(np.float32),
+        "shapedirs": body.shapedirs.astype(np.float16),
+        "faces": body.faces.astype(np.uint16),
+        "marker_vertices": body.marker_vertices.astype(np.uint16),
         **_sparse("posedirs", posedirs, np.float16, np.uint8),
         **_sparse("weights", body.weights, np.float32, np.uint8),
         **_sparse("joint_regressor", body.joint_regressor, np.float32, np.uint16),
-    )
+    }
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def _sparse(name: str, dense: np.ndarray, dtype: type, index_dtype: type) -> dict[str, np.ndarray]:

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from d3pose_core.body.arrays import BodyArrays, read_compact
+from d3pose_core.body.licensed import gender_of_file, load_licensed_arrays
 from d3pose_core.body.model import BodyModel
 from d3pose_core.errors import InputError
 
-# Number of vertices: about 12 500, 7 200 and 1 500.
+# About 12 500, 7 200 and 1 500 vertices.
 FREE_BODIES = ("free-full", "free-mid", "free-low")
-_ASSETS = Path(str(resources.files("d3pose_core.body"))) / "assets"
+_ASSETS = Path(__file__).parent / "assets"
 
 
-def load_body(name_or_path: str | Path = "free-low", device: str = "cpu") -> BodyModel:
+def load_body(
+    name_or_path: str | Path = "free-low", device: str = "cpu", allow_pickle: bool = False
+) -> BodyModel:
     """Loads a body: a free one by name, or your own SMPL, SMPL-H or SMPL-X file by path.
 
+    Betas mean something else for every body: keep them together with `BodyModel.name`.
+
     Args:
-        name_or_path: one of `FREE_BODIES`, or a path.
+        name_or_path: one of `FREE_BODIES`, or the path of an .npz file.
         device: a torch device.
+        allow_pickle: also open .pkl files. They may run any code: see `licensed`.
 
     Raises:
-        InputError: unknown name.
+        InputError: unknown name, or a file that is missing or of another kind, or smplx is needed.
     """
     name = str(name_or_path)
-    if name not in FREE_BODIES:
-        raise InputError(f"no body called {name!r}; the free bodies are {', '.join(FREE_BODIES)}")
-    return BodyModel(free_body_arrays(name), keypoint_matrix(), name).to(device)
+    if name in FREE_BODIES:
+        return BodyModel(free_body_arrays(name), keypoint_matrix(), name).to(device)
+    path = Path(name_or_path).expanduser()
+    if not path.suffix and not path.exists():
+        free = ", ".join(FREE_BODIES)
+        raise InputError(
+            f"no body called {name!r}: give one of {free}, or the path of an SMPL .npz file"
+        )
+    arrays = load_licensed_arrays(path, allow_pickle)
+    body = BodyModel(arrays, keypoint_matrix(), path.stem, gender_of_file(path))
+    return body.to(device)
 
 
 def free_body_arrays(name: str) -> BodyArrays:
@@ -40,7 +53,8 @@ def free_body_arrays(name: str) -> BodyArrays:
 def keypoint_matrix(convention: str = "blazepose33") -> np.ndarray:
     """Keypoints [K, 45] as affine combinations of 24 joints and 21 marker vertices.
 
-    Conventions: "blazepose33", "coco17", "h36m17", "lsp14"; rows sum to 1.
+    Conventions: "blazepose33", "coco17", "h36m17", "lsp14"; their names and order are in
+    `tools/build_free_body/keypoints.py`. Rows sum to 1.
     """
     with np.load(_ASSETS / "keypoint_matrices.npz", allow_pickle=False) as file:
         return file[convention]

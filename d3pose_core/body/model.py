@@ -1,8 +1,8 @@
 """SMPL-format bodies in torch: joints, landmarks and mesh from pose and shape.
 
-Linear blend skinning after Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015), in three costs:
-joints only (forward kinematics), landmarks (plus 21 skinned points), and the whole mesh.
-`test/body/reference.py` holds the same mathematics as slow, readable numpy.
+Linear blend skinning after Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015), in
+three costs: joints only (forward kinematics), landmarks (plus 21 skinned points), and the whole
+mesh. `test/helpers/smpl_reference.py` holds the same mathematics as slow, readable numpy.
 """
 
 from __future__ import annotations
@@ -32,23 +32,26 @@ class BodyOutput(NamedTuple):
 class BodyModel(nn.Module):
     """A body in the SMPL format, batched over people and differentiable.
 
-    All methods take `global_orient` [B, 3] and `body_pose` [B, 23, 3] (axis-angle, rad, each relative to its
-    parent), `betas` [B, 10] and `transl` [B, 3] (m); their `..._matrices` twins take `rotations`
-    [B, 24, 3, 3] instead of the axis-angles. `transl` is smplx's: it moves the finished body, it is not the
-    position of the pelvis. Betas and transl may have a batch of 1 for all people.
+    All methods take `global_orient` [B, 3] and `body_pose` [B, 23, 3] (axis-angle, rad, each
+    relative to its parent), `betas` [B, 10] and `transl` [B, 3] (m); their `..._matrices` twins
+    take `rotations` [B, 24, 3, 3] instead of the axis-angles. `transl` is smplx's: it moves the
+    finished body, it is not the position of the pelvis. Betas and transl may have a batch of 1 for
+    all people.
     """
 
     def __init__(
         self, arrays: BodyArrays, keypoint_matrix: np.ndarray, name: str, gender: str = "neutral"
     ) -> None:
-        """`keypoint_matrix` [33, 45]: landmarks as affine combinations of 24 joints and 21 marker vertices."""
+        """`keypoint_matrix` [33, 45]: landmarks as affine combinations of 24 joints and 21 markers."""
         super().__init__()
         self.name = name
         self.gender = gender
         self.faces = arrays.faces
         self.num_betas = arrays.shapedirs.shape[-1]
+        self.num_vertices = len(arrays.v_template)
 
-        # Rest joints are linear in the vertices and those are linear in beta, so the mesh is not needed.
+        # Rest joints are linear in the vertices and those are linear in beta, so the mesh is not
+        # needed.
         regressor = arrays.joint_regressor.astype(np.float64)
         self.joint_template: Tensor
         self.joint_shapedirs: Tensor
@@ -153,20 +156,19 @@ class _SkinnedPoints(nn.Module):
 
     def forward(self, from_rest: Tensor, rotations: Tensor, betas: Tensor) -> Tensor:
         """`from_rest` [B, 24, 3, 4] rest frame -> posed frame; returns the posed points [B, N, 3]."""
-        batch = len(rotations)
         identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-        pose_feature = (rotations[:, 1:] - identity).reshape(batch, -1)  # [B, 207]
+        pose_feature = (rotations[:, 1:] - identity).flatten(1)  # [B, 207]
         shaped = torch.addmm(self.template, betas, self.shapedirs)  # [B or 1, 3 N]
-        rest = (shaped + pose_feature @ self.posedirs).view(batch, -1, 3, 1)
-        blended = (self.weights @ from_rest.reshape(batch, NUM_JOINTS, 12)).view(batch, -1, 3, 4)
+        rest = (shaped + pose_feature @ self.posedirs).unflatten(1, (-1, 3, 1))
+        blended = (self.weights @ from_rest.flatten(2)).unflatten(2, (3, 4))
         return (blended[..., :3] @ rest + blended[..., 3:]).squeeze(-1)
 
 
 def _forward_kinematics(rotations: Tensor, rest: Tensor) -> Tensor:
     """Local rotations [B, 24, 3, 3], rest joints [B or 1, 24, 3] -> world transforms [B, 24, 4, 4].
 
-    SMPL's joint order is by depth in the tree, so that each level is one slice whose parents all lie in the
-    slice before: eight batched products instead of 23.
+    SMPL's joint order is by depth in the tree, so that each level is one slice whose parents all
+    lie in the slice before: eight batched products instead of 23.
     """
     parents = list(JOINT_PARENTS[1:])
     bones = torch.cat([rest[:, :1], rest[:, 1:] - rest[:, parents]], dim=1)
@@ -200,6 +202,6 @@ _LEVELS = _tree_levels()
 
 
 def _constant(module: nn.Module, name: str, values: np.ndarray) -> None:
-    """A float32 buffer that moves with the module but is no part of checkpoints: the body has its own file."""
+    """A float32 buffer; not saved in checkpoints, since the body has its own file."""
     tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
     module.register_buffer(name, tensor, persistent=False)

@@ -1,13 +1,165 @@
-"""The body model: posed joints, landmarks and mesh."""
+"""The body model's fast paths against a slow reference and against smplx."""
 
+import numpy as np
+import pytest
+import roma
+import smplx
 import torch
+from smplx.utils import Struct
+from smplx.vertex_ids import vertex_ids
 
-from d3pose_core.body import load_body
+from d3pose_core.body import FREE_BODIES, BodyModel, load_body
+from d3pose_core.body.load import free_body_arrays, keypoint_matrix
+from d3pose_core.errors import InputError
+from d3pose_core.recovery import RecoveredPerson
+from test.helpers.random_people import random_people
+from test.helpers.smpl_reference import reference_forward
+
+TOLERANCE_M = 1e-5
 
 
-def test_rest_pose_stands_upright():
-    body = load_body("free-low")
-    zero = torch.zeros(1, 3), torch.zeros(1, 23, 3), torch.zeros(1, 10), torch.zeros(1, 3)
-    vertices, joints = body(*zero)
-    assert joints[0, 15, 1] > joints[0, 0, 1] > joints[0, 7, 1]
-    assert vertices.shape[2] == 3
+@pytest.fixture(scope="module", params=FREE_BODIES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def body(name) -> BodyModel:
+    return load_body(name)
+
+
+@pytest.fixture(scope="module")
+def low() -> BodyModel:
+    return load_body("free-low")
+
+
+def test_equals_smplx(name, body):
+    people = random_people(8)
+    global_orient, body_pose, betas, transl = people
+    arrays = free_body_arrays(name)
+    order = [*("nose", "reye", "leye", "rear", "lear"), "LBigToe", "LSmallToe", "LHeel"]
+    order += ["RBigToe", "RSmallToe", "RHeel"]
+    order += [s + f for s in "lr" for f in ("thumb", "index", "middle", "ring", "pinky")]
+    oracle = smplx.SMPL(
+        model_path="",
+        data_struct=Struct(**arrays.smpl_file()),
+        batch_size=8,
+        vertex_ids=dict(zip(order, arrays.marker_vertices, strict=True)),
+    )
+    with torch.no_grad():
+        expected = oracle(
+            global_orient=global_orient,
+            body_pose=body_pose.flatten(1),
+            betas=betas,
+            transl=transl,
+        )
+        vertices, joints = body(*people)
+        landmarks = body.landmarks(*people)
+    # smplx appends the 21 marker vertices to its 24 joints.
+    expected_landmarks = torch.from_numpy(keypoint_matrix()) @ expected.joints
+    assert (vertices - expected.vertices).abs().max() < TOLERANCE_M
+    assert (joints - expected.joints[:, :24]).abs().max() < TOLERANCE_M
+    assert (body.joints(*people) - joints).abs().max() < TOLERANCE_M
+    assert (landmarks - expected_landmarks).abs().max() < TOLERANCE_M
+
+
+@pytest.mark.parametrize("name", ["free-full", "free-mid"])
+def test_full_and_mid_have_landmarks_where_smpl_has_them(name):
+    markers = free_body_arrays(name).marker_vertices
+    assert sorted(markers) == sorted(vertex_ids["smplh"].values())
+    assert markers[0] == vertex_ids["smplh"]["nose"]
+
+
+def test_equals_reference(name, body):
+    people = random_people(3, seed=1)
+    arrays = free_body_arrays(name)
+    vertices, joints = body(*people)
+    landmarks = body.landmarks(*people)
+    for number, (global_orient, body_pose, betas, transl) in enumerate(zip(*people, strict=True)):
+        pose = np.vstack([global_orient.numpy()[None], body_pose.numpy()])
+        expected = reference_forward(arrays, pose, betas.numpy(), transl.numpy())
+        points = np.concatenate([expected[1], expected[0][arrays.marker_vertices]])
+        np.testing.assert_allclose(vertices[number], expected[0], atol=TOLERANCE_M)
+        np.testing.assert_allclose(joints[number], expected[1], atol=TOLERANCE_M)
+        np.testing.assert_allclose(landmarks[number], keypoint_matrix() @ points, atol=TOLERANCE_M)
+
+
+def test_rotation_matrices_give_the_same(body):
+    global_orient, body_pose, betas, transl = random_people(5, seed=2)
+    rotations = roma.rotvec_to_rotmat(torch.cat([global_orient[:, None], body_pose], dim=1))
+    vectors = global_orient, body_pose, betas, transl
+    matrices = rotations, betas, transl
+    for from_vectors, from_matrices in zip(
+        body(*vectors), body.forward_matrices(*matrices), strict=True
+    ):
+        torch.testing.assert_close(from_vectors, from_matrices)
+    torch.testing.assert_close(body.joints(*vectors), body.joints_matrices(*matrices))
+    torch.testing.assert_close(body.landmarks(*vectors), body.landmarks_matrices(*matrices))
+
+
+def test_a_batch_is_its_people_one_by_one(low):
+    people = random_people(4, seed=3)
+    together = low(*people)
+    for number in range(4):
+        alone = low(*(values[number : number + 1] for values in people))
+        torch.testing.assert_close(together.vertices[number], alone.vertices[0])
+    shared = low(people[0], people[1], people[2][:1], people[3][:1])
+    torch.testing.assert_close(shared.vertices[0], together.vertices[0])
+
+
+def test_an_empty_batch_is_empty(low):
+    nobody = [values[:0] for values in random_people(1)]
+    assert low(*nobody).vertices.shape == (0, low.num_vertices, 3)
+    assert low.landmarks(*nobody).shape == (0, 33, 3)
+
+
+@pytest.mark.parametrize("method", ["joints", "landmarks", "__call__"])
+def test_gradients_are_finite_at_the_rest_pose(low, method):
+    people = [torch.zeros_like(values).requires_grad_() for values in random_people(2)]
+    points = getattr(low, method)(*people)
+    points = points.vertices if method == "__call__" else points
+    (points**2).sum().backward()
+    for values in people:
+        assert torch.isfinite(values.grad).all()
+        assert values.grad.abs().max() > 0
+
+
+def test_gradients_equal_finite_differences(low):
+    double = load_body("free-low").double()
+    people = [values[:1].double().requires_grad_() for values in random_people(1, seed=4)]
+    assert torch.autograd.gradcheck(double.landmarks, people, atol=1e-6)
+
+
+def test_rest_joints_are_the_joints_of_the_rest_pose(low):
+    betas = random_people(3)[2]
+    zero = torch.zeros(3, 3), torch.zeros(3, 23, 3)
+    torch.testing.assert_close(low.joints(*zero, betas, torch.zeros(3, 3)), low.joints_rest(betas))
+
+
+def test_vertices_of_a_recovered_person(low):
+    global_orient, body_pose, betas, transl = (values.numpy() for values in random_people(1))
+    person = RecoveredPerson(
+        track_id=1,
+        confidence=1.0,
+        global_orient=global_orient[0],
+        body_pose=body_pose[0],
+        betas=betas[0],
+        transl=transl[0],
+        joints=np.zeros((24, 3), np.float32),
+        joints_2d=np.zeros((24, 2), np.float32),
+        joint_confidence=np.ones(24, np.float32),
+        observation_age_s=0.0,
+    )
+    vertices = low.vertices(person)
+    assert vertices.dtype == np.float32
+    np.testing.assert_allclose(vertices, low(*random_people(1)).vertices[0], atol=1e-6)
+
+
+def test_wrong_shapes_are_named(low):
+    global_orient, body_pose, betas, transl = random_people(2)
+    with pytest.raises(InputError, match=r"body_pose must have shape \[B, 23, 3\], got \[2, 69\]"):
+        low.joints(global_orient, body_pose.flatten(1), betas, transl)
+    with pytest.raises(InputError, match=r"betas must have shape \[B, 10\], got \[2, 16\]"):
+        low(global_orient, body_pose, torch.zeros(2, 16), transl)
+    with pytest.raises(InputError, match=r"rotations must have shape \[B, 24, 3, 3\]"):
+        low.joints_matrices(torch.zeros(2, 23, 3, 3), betas, transl)
