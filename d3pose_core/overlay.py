@@ -19,6 +19,7 @@ from d3pose_core.video import ClipReader, ClipWriter, View
 # Larger pictures are shrunk: the overlay is for looking at, and rendering takes time by the pixel.
 MAX_HEIGHT = 720
 OPACITY = 0.85
+SIDE_VIEW_ASPECT = 0.9  # width over height
 
 # B, G, R; told apart by people with red-green blindness too (after Okabe and Ito, 2008).
 _COLORS = (
@@ -113,7 +114,7 @@ def write_overlay(
     """
     display = _display_view(table.intrinsics)
     intrinsics = display.intrinsics(table.intrinsics)
-    side = SideView(table, _even(0.8 * intrinsics.height), intrinsics.height)
+    side = SideView(table, _even(SIDE_VIEW_ASPECT * intrinsics.height), intrinsics.height)
     rows_by_frame = table.rows_by_frame()
     nobody = np.empty(0, dtype=np.int64)
     size = (intrinsics.width + side.intrinsics.width, intrinsics.height)

@@ -25,6 +25,7 @@ _PITCH_DEG = 10.0  # looks down a little, so that the floor is more than a line
 _SOLE_M = 0.08  # from the ankle and foot joints down to the sole
 _SHADOW_RADIUS_M = 0.22
 _MAX_LINES = 12
+_LEFT_OUT = 3.0  # per cent of the rows at either end of each axis
 
 
 class SideView:
@@ -123,15 +124,15 @@ class SideView:
 def _bounds(table: PeopleTable) -> tuple[np.ndarray, np.ndarray]:
     """Corners [3], [3] of the box that holds everyone, m: x right, y down to the floor, z away.
 
-    The outermost per cent are left out: one bad frame must not shrink the whole view.
+    The outermost of them are left out: a few bad frames must not shrink the whole view.
     """
     joints = table.joints[np.isfinite(table.joints).all(axis=(1, 2))]
     joints = joints[(joints[..., 2] > 0).all(axis=1)]
     if not len(joints):
         return np.array([-1.0, -1.0, 2.0]), np.array([1.0, 1.0, 4.0])
     low, high = (
-        np.percentile(joints.min(axis=1), 1, axis=0),
-        np.percentile(joints.max(axis=1), 99, axis=0),
+        np.percentile(joints.min(axis=1), _LEFT_OUT, axis=0),
+        np.percentile(joints.max(axis=1), 100 - _LEFT_OUT, axis=0),
     )
     high[1] += _SOLE_M
     low[1] -= 0.15  # the head joint lies at the head's base

@@ -61,7 +61,12 @@ class BagWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        """A file that is there already is replaced. Raises InputError where it can't be written."""
+        """A file that is there already is replaced. `path` ends in `.mcap`.
+
+        Raises InputError for another suffix, or where it can't be written.
+        """
+        if path.suffix != ".mcap":
+            raise InputError(f"a bag's name must end in .mcap, got {path}")
         self.path = path
         self._folder = recording_folder(path)
         self._types = typestore()
@@ -70,7 +75,8 @@ class BagWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self._folder, ignore_errors=True)
-            self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
+            folder = _unfinished_file(path).parent
+            self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
             self._writer.open()
         except OSError as error:
             raise InputError(f"can't write {path}: {error}") from error
@@ -119,8 +125,8 @@ def recording_folder(path: Path) -> Path:
 
 
 def _unfinished_file(path: Path) -> Path:
-    folder = recording_folder(path)
-    return folder / f"{folder.name}.mcap"
+    """rosbags names the file after its folder, and writes that name into it: it must be the last."""
+    return recording_folder(path) / path.stem / f"{path.stem}.mcap"
 
 
 def rescue(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """`d3pose video`: files it leaves, and what it says about input that is wrong.
 
-The recovery is a stand-in that finds one person; `test/ros/test_demo.py` runs the real one.
+The recovery is a stand-in that finds one person, but for one test with the real one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.cli.main import main
+from d3pose_core.model_files import model_path
 from d3pose_core.recording import PeopleTable
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
 from d3pose_core.video import ClipReader
@@ -83,6 +84,20 @@ def test_leaves_the_three_files(
     shown = capsys.readouterr().out
     assert str(out / "overlay.mp4") in shown
     assert f"frames                   {FRAMES}" in shown
+
+
+def test_the_real_recovery_on_real_footage(tmp_path: Path) -> None:
+    """The man on the block is found where he stands, upright, in (nearly) every frame."""
+    arguments = ["--out", str(tmp_path), "--hfov", "65", "--max-frames", "20", "--body", "free-low"]
+    assert main(["video", str(model_path("demo.mp4")), *arguments]) == 0
+    table = PeopleTable.load(tmp_path / "people.npz")
+    assert table.intrinsics.width == 1768
+    near = np.abs(table.joints_2d[:, 0] - (648, 238)).max(axis=1) < 60  # his hips, by eye
+    assert near.sum() >= 18
+    man = table.joints_2d[near]
+    assert (man[:, 15, 1] < man[:, [7, 8], 1].min(axis=1)).mean() > 0.9, "head above feet"
+    reprojected = table.intrinsics.project(table.joints.astype(float))
+    np.testing.assert_allclose(reprojected, table.joints_2d, atol=0.05)
 
 
 def test_without_a_camera_the_assumption_is_said(

@@ -99,7 +99,7 @@ def test_overlay_shows_him(demo: Path) -> None:
     clip = ClipReader(demo / "overlay.mp4")
     frames = [frame.image for frame in clip]
     assert len(frames) == FRAMES
-    assert (clip.width, clip.height, clip.fps) == (800 + 480, 600, 30)
+    assert (clip.width, clip.height, clip.fps) == (800 + 540, 600, 30)
     original = ClipReader(_demo_clip(), DEMO_CLIP.view, max_frames=FRAMES)
     *_, last = original
     changed = np.abs(frames[-1][:, :800].astype(int) - last.image).max(axis=-1) > 60

@@ -111,7 +111,7 @@ def test_a_killed_recorder_leaves_what_can_be_rescued(
     publisher = graph.node.create_publisher(SmplPersonArray, TOPIC, 100)
     wait_for_event(recorder, lambda event: event["event"] == "ready")
     graph.wait_until(publisher.get_subscription_count, "the recorder's subscription")
-    unfinished = recording_folder(path) / f"{recording_folder(path).name}.mcap"
+    (unfinished,) = recording_folder(path).rglob("*.mcap")
     sent = 0
 
     def send() -> None:
@@ -143,6 +143,11 @@ def test_a_second_recording_replaces_the_first(tmp_path: Path, make_message) -> 
                 bag.write(TOPIC, index, serialize_message(make_message(index)))
     assert len(list(read_bag(path))) == 2
     assert list(read_bag(path, ("/other",))) == []
+
+
+def test_a_name_that_is_no_bag(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must end in \.mcap"):
+        BagWriter(tmp_path / "people.db3")
 
 
 def test_nothing_to_rescue(tmp_path: Path) -> None:
