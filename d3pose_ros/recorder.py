@@ -13,7 +13,7 @@ import importlib
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import rclpy
@@ -81,7 +81,7 @@ class RecorderNode(Node):
         """Seconds since the last message."""
         return time.monotonic() - self._last_s
 
-    def _writer_of(self, topic: str):
+    def _writer_of(self, topic: str) -> Callable[[bytes], None]:
         def write(data: bytes) -> None:
             self._bag.write(topic, time.time_ns(), data)
             self._last_s = time.monotonic()

@@ -32,10 +32,17 @@ def summary_table(summary: Summary, files: Sequence[Path]) -> str:
         ("speed", f"{summary.fps:.1f} frames/s"),
         ("latency p50 / p95 / p99", f"{latency} ms"),
         *((f"  {stage}", f"{duration:.1f} ms") for stage, duration in summary.stages_ms.items()),
-        *((name.replace("_", " "), str(value)) for name, value in summary.extra.items()),
+        *((name.replace("_", " "), _plain(value)) for name, value in summary.extra.items()),
         ("weights, body, device", f"{summary.weights}, {summary.body}, {summary.device}"),
         *((("written", "")[min(index, 1)], str(path)) for index, path in enumerate(files)),
     ]
     width = max(len(name) for name, _ in rows)
     rule = "-" * (width + 2 + max(len(value) for _, value in rows))
     return "\n".join([rule, *(f"{name:<{width}}  {value}" for name, value in rows), rule])
+
+
+def _plain(value: object) -> str:
+    """Counts by cause as "66 busy, 2 late", anything else as it is."""
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {cause}" for cause, count in value.items()) or "0"
+    return str(value)

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,7 +133,9 @@ def _camera_info(intrinsics: Intrinsics) -> CameraInfo:
     return info
 
 
-def _numbers(count: int):
+def _numbers(count: int) -> Callable[[str], tuple[int, ...]]:
+    """A parser of so many whole numbers with commas between."""
+
     def parse(text: str) -> tuple[int, ...]:
         try:
             numbers = tuple(int(part) for part in text.split(","))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ from d3pose_ros.transport import with_shared_memory
 
 STOP_TIMEOUT_S = 15.0
 _LOG_TAIL_LINES = 12
+_POLL_PERIOD_S = 0.05
 
 # Anything that would lead the demo's processes out of this machine, or another graph into it.
 _FOREIGN_VARIABLES = (
@@ -90,14 +91,14 @@ class Child:
 
     def events(self, timeout_s: float = 0.0) -> list[dict[str, Any]]:
         """What it said since the last call; waits up to `timeout_s` for a first event."""
-        events = []
+        events: list[dict[str, Any]] = []
         try:
-            events.append(self._events.get(timeout=timeout_s) if timeout_s else None)
+            if timeout_s:
+                events.append(self._events.get(timeout=timeout_s))
             while True:
                 events.append(self._events.get_nowait())
         except queue.Empty:
-            pass
-        return [event for event in events if event is not None]
+            return events
 
     def check(self) -> None:
         """Raise ProcessFailed, with the end of its log, if it has ended."""
@@ -155,7 +156,7 @@ class Child:
 
 
 def wait_until(
-    condition, children: Sequence[Child], timeout_s: float, what: str, period_s: float = 0.05
+    condition: Callable[[], bool], children: Sequence[Child], timeout_s: float, what: str
 ) -> None:
     """Call `condition` until it is true; ProcessFailed if a child ends or it takes too long."""
     deadline = time.monotonic() + timeout_s
@@ -165,7 +166,7 @@ def wait_until(
         if time.monotonic() > deadline:
             logs = "\n".join(f"{child.name}: {child.log_tail()}" for child in children)
             raise ProcessFailed(f"waited {timeout_s:g} s in vain for {what}\n{logs}")
-        time.sleep(period_s)
+        time.sleep(_POLL_PERIOD_S)
 
 
 def _die_with_parent() -> None:
