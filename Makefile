@@ -18,8 +18,8 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "PYTHON=python3.12 picks the interpreter, OUT=folder where the demo writes."
-	@echo "On Linux, PyPI's torch is the CUDA build, a download of several GB. For the CPU build:"
-	@echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo"
+	@echo "On Linux, PyPI's torch is the CUDA build, a download of several GB. For the CPU build, give pip"
+	@echo "PyTorch's CPU index (pytorch.org, \"Get started\", names it) in PIP_EXTRA_INDEX_URL."
 
 demo: $(VENV)/.installed  ## install, fetch the model files, run the demo; results in out/demo
 	$(call say,"Model files")

@@ -20,6 +20,7 @@ class LossWeights:
     place: float = 1.0
     reprojection: float = 1.0
     velocity: float = 0.15
+    travel: float = 0.5
     betas: float = 0.05
     uncertainty: float = 0.02
     stages: float = 0.3
@@ -75,15 +76,18 @@ def pose_losses(
     true_joints = truth.joints - truth.joints[:, :, :1]
     error = (joints - true_joints).square().sum(-1).add(1e-8).sqrt()  # [B, T, 24] m
 
-    projected = _project(joints + pelvis_of(prediction.place, view)[:, :, None])
+    pelvis = pelvis_of(prediction.place, view)
+    projected = _project(joints + pelvis[:, :, None])
     true_projected = _project(truth.joints)
     # A joint beside or behind the camera projects anywhere; what is far outside says nothing.
     sane = (truth.joints[..., 2:] > 0.3).float()
     reprojection = (projected - true_projected).clamp(-2, 2) * sane / view.size[..., None, None]
 
-    velocity = torch.diff(joints - true_joints, dim=1).norm(dim=-1) / step_s[:, 1:, None].clamp_min(
-        0.01
-    )
+    step = step_s[:, 1:].clamp_min(0.01)
+    velocity = torch.diff(joints - true_joints, dim=1).norm(dim=-1) / step[..., None]
+    # A distant person's depth is less certain, so this one counts relative to the distance.
+    travel = torch.diff(pelvis - truth.pelvis, dim=1).norm(dim=-1) / step
+    travel = travel / truth.pelvis[:, 1:, 2].clamp_min(0.3)
     both = seen[:, 1:] & seen[:, :-1]
     log_variance = prediction.log_variance.clamp(-10, 3)
     likelihood = error.detach().square() / (2 * log_variance.exp()) + 1.5 * log_variance
@@ -93,6 +97,7 @@ def pose_losses(
         "place": place_error(prediction.place),
         "reprojection": mean_seen(reprojection.abs()),
         "velocity": (velocity * both[..., None]).sum() / (both.sum() * 24).clamp_min(1),
+        "travel": (travel * both).sum() / both.sum().clamp_min(1),
         "betas": mean_seen((prediction.betas - truth.betas[:, None]).square()),
         "uncertainty": mean_seen(likelihood),
         "stages": sum(rotation_error(r) + place_error(p) for r, p, _ in stages) / len(stages),
