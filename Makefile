@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= out/demo
+# One argument: a comma in the text would end it.
 say = @printf '\n\033[1m== %s\033[0m\n' $(1)
 
 # Two torch or OpenMP threads that spin on a busy machine are many times slower than one.
@@ -24,7 +25,7 @@ help:  ## this list
 demo: $(VENV)/.installed  ## install, fetch the model files, run the demo; results in out/demo
 	$(call say,"Model files")
 	$(BIN)/d3pose models fetch
-	$(call say,"Demo: a clip through a real ROS graph, into $(OUT)")
+	$(call say,"Demo: a clip through a real ROS graph; results in $(OUT)")
 	$(BIN)/d3pose demo --out $(OUT)
 
 test: $(VENV)/.installed-dev  ## install, fetch the model files, run all tests
@@ -71,7 +72,7 @@ $(VENV)/.build-requirements: pyproject.toml constraints.txt | $(VENV)/.created
 	@touch $@
 
 $(VENV)/.installed: $(BUILD_INPUTS) | $(VENV)/.build-requirements
-	$(call say,"Requirements and the ROS messages: torch and the ROS wheels are large, a few minutes")
+	$(call say,"Requirements and the ROS messages: torch and the ROS wheels are large; a few minutes")
 	$(PIP) install --progress-bar off --no-build-isolation -c constraints.txt --editable .
 	@touch $@
 
