@@ -10,6 +10,7 @@ vertices = recovery.body.vertices(people[0])  # [V, 3] m, camera optical frame
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,7 +194,7 @@ class MeshRecovery:
     ) -> ObservationBatch:
         """One frame of each track, [B, 1, ...]; None is a person not seen."""
 
-        def rows(values: list[np.ndarray | None], *shape: int) -> Tensor:
+        def rows(values: Sequence[np.ndarray | None], *shape: int) -> Tensor:
             filled = [np.zeros(shape) if value is None else value for value in values]
             stacked = np.stack(filled).astype(np.float32)[:, None]
             return torch.from_numpy(stacked).to(self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from d3pose_core.errors import InputError
 
@@ -53,13 +54,17 @@ class D3PoseConfig:
             )
 
     @classmethod
-    def from_dict(cls, values: dict) -> D3PoseConfig:
+    def from_dict(cls, values: dict[str, Any]) -> D3PoseConfig:
         """From a parsed JSON or YAML mapping; unknown names are an error, lists become tuples."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"unknown network options {unknown}; known are {sorted(known)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**options)
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

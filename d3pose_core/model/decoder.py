@@ -96,6 +96,24 @@ class DecoderBlock(nn.Module):
         self.cross_attention = PastAttention(*sizes)
         self.feed_forward = FeedForward(config.decoder_dim, config.mlp_ratio)
 
+    def forward(
+        self,
+        x: Tensor,
+        stage_tokens: Tensor,
+        cache: list[Tensor],
+        elapsed: Tensor,
+        self_allowed: Tensor,
+        cross_allowed: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens [B, T, d] after the block, and the caches of self- and cross-attention."""
+        attended, self_cache = self.self_attention(x, x, cache[0], elapsed, self_allowed)
+        x = x + attended
+        attended, cross_cache = self.cross_attention(
+            x, stage_tokens, cache[1], elapsed, cross_allowed
+        )
+        x = x + attended
+        return x + self.feed_forward(x), self_cache, cross_cache
+
 
 class Decoder(nn.Module):
     def __init__(self, config: D3PoseConfig, stages: int):
@@ -148,15 +166,15 @@ class Decoder(nn.Module):
         x = torch.where(started[..., None], self.embed(past), self.start)
         new_cache = []
         for i, block in enumerate(self.blocks):
-            attended, kept = block.self_attention(x, x, cache[2 * i], elapsed, self_allowed)
-            x = x + attended
-            new_cache.append(kept)
-            attended, kept = block.cross_attention(
-                x, stage_tokens[i], cache[2 * i + 1], elapsed, cross_allowed
+            x, *kept = block(
+                x,
+                stage_tokens[i],
+                cache[2 * i : 2 * i + 2],
+                elapsed,
+                self_allowed,
+                cross_allowed,
             )
-            x = x + attended
-            new_cache.append(kept)
-            x = x + block.feed_forward(x)
+            new_cache += kept
         return self.norm(x), new_cache
 
 

@@ -7,6 +7,8 @@ across the seam of a shifted window, to frames without the person, or to hidden 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,7 @@ class LandmarkEmbedding(nn.Module):
         self.frame = nn.Linear(FRAME_FEATURES, dim)
         self.slot = nn.Parameter(torch.randn(slots, dim) * 0.02)
         self.hidden = nn.Parameter(torch.zeros(dim))  # stands in for what was not seen
+        self.order: Tensor
         self.register_buffer("order", slot_index(), persistent=False)
 
     def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
@@ -70,6 +73,7 @@ class WindowBlock(nn.Module):
         # A shifted window that wraps around holds two ends of the body that are no neighbours.
         region = torch.roll((torch.arange(slots) < shift).int(), -shift).view(-1, window)
         same = region[:, :, None] == region[:, None, :]  # [windows, window, window]
+        self.same_region: Tensor
         self.register_buffer("same_region", same, persistent=False)
 
     def forward(self, x: Tensor, cache: Tensor, timeline: Timeline) -> tuple[Tensor, Tensor]:
@@ -222,7 +226,7 @@ class Encoder(nn.Module):
                 x = self.merges[s - 1](x)
                 merged = timeline.visible.unflatten(2, (self.config.slots[s], -1)).any(-1)
                 timeline = Timeline(timeline.age_s, timeline.seen, merged)
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 x, kept = block(x, cache[block_index], timeline)
                 new_cache.append(kept)
                 block_index += 1

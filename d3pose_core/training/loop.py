@@ -8,6 +8,7 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -131,7 +132,8 @@ def train(config: TrainConfig) -> Path:
 
             if rank == 0 and (step % config.validate_every == 0 or step == config.steps):
                 spent = time.monotonic() - started
-                scores = score(averaged.module.eval(), held_out, body)
+                kept = cast(D3Pose, averaged.module)
+                scores = score(kept.eval(), held_out, body)
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 _log(output / "curve.csv", {"step": step, "seconds": spent, **running, **held})
                 bar.write(json.dumps({"step": step} | {k: round(v, 2) for k, v in scores.items()}))
@@ -142,7 +144,7 @@ def train(config: TrainConfig) -> Path:
                         "held_out": {k: round(v, 3) for k, v in scores.items()},
                         "motions": [Path(m).name for m in config.motions],
                     }
-                    save_model(averaged.module, output / "best.safetensors", notes)
+                    save_model(kept, output / "best.safetensors", notes)
                 progress = {"step": step, "best": best, "spent": spent}
                 _save_resume(output / "resume.pt", model, averaged, optimizer, progress)
     if processes > 1:

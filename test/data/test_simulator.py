@@ -85,7 +85,9 @@ def test_image_errors_are_of_the_measured_size(shard, body):
     batch = simulator(shard, body).sample(128, 30)
     visible = batch.observations.visibility[..., landmark("left_shoulder")] > 0.9
     truth = batch.truth.joints[:, :, JOINT_NAMES.index("left_shoulder")]
-    error = batch.observations.rays[..., landmark("left_shoulder"), :] - truth[..., :2] / truth[..., 2:]
+    error = (
+        batch.observations.rays[..., landmark("left_shoulder"), :] - truth[..., :2] / truth[..., 2:]
+    )
     of_height = (error.norm(dim=-1) * batch.truth.pelvis[..., 2] / 1.7)[visible]
     assert 0.005 < float(of_height.median()) < 0.015
 

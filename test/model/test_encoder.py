@@ -28,9 +28,7 @@ def reference_attention(block: WindowBlock, x, cache, timeline: Timeline) -> tor
                             continue
                         wrapped = (other < block.shift) != (s < block.shift)
                         itself = frame == t and other == s
-                        if wrapped or not (
-                            itself or timeline.visible[b, frame + history, other]
-                        ):
+                        if wrapped or not (itself or timeline.visible[b, frame + history, other]):
                             continue
                         # The cache holds slots in shifted order.
                         row = (
@@ -41,9 +39,12 @@ def reference_attention(block: WindowBlock, x, cache, timeline: Timeline) -> tor
                         key, value = row.split(dim)
                         age = timeline.age_s[b, frame + history] - timeline.age_s[b, t + history]
                         bias = block.time_bias(age)
-                        bias = bias + block.slot_bias[
-                            :, place(s) % block.window, place(other) % block.window
-                        ]
+                        bias = (
+                            bias
+                            + block.slot_bias[
+                                :, place(s) % block.window, place(other) % block.window
+                            ]
+                        )
                         heads = (q[b, t, s] * key).view(block.heads, head_dim).sum(-1)
                         scores.append(heads * head_dim**-0.5 + bias)
                         values.append(value.view(block.heads, head_dim))
