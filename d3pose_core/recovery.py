@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,15 @@ from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
 from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
 from d3pose_core.skeleton import NUM_LANDMARKS
+from d3pose_core.smoothing import OneEuroFilter
 
 # A person out of sight for longer starts afresh: the network was trained on gaps of this length.
 MEMORY_S = 1.0
+# One camera sees direction well and distance badly: the logarithm of the distance is smoothed. Chosen
+# on held-out motion, where it more than halves the pelvis' acceleration error and costs the position
+# less than 0.1 % of the distance (benchmarks/distance_smoothing.py).
+DISTANCE_CUTOFF_HZ = 1.0
+DISTANCE_SPEED_GAIN = 4.0
 # What "confident" means for a joint: the probability that it lies within this distance.
 CONFIDENT_WITHIN_M = 0.10
 
@@ -61,6 +67,9 @@ class _Track:
     state: StreamState
     stamp_s: float  # of the newest frame in the state
     seen_s: float  # of the newest frame in which the person was seen
+    distance: OneEuroFilter = field(
+        default_factory=lambda: OneEuroFilter(DISTANCE_CUTOFF_HZ, DISTANCE_SPEED_GAIN)
+    )
 
 
 class MeshRecovery:
@@ -177,8 +186,9 @@ class MeshRecovery:
                 track.seen_s = stamp_s
         stepped = time.perf_counter()
 
+        places = self._places(prediction, view, tracks, stamp_s)
         people = self._people(
-            [seen.get(track_id) for track_id in ids], prediction, view, intrinsics
+            [seen.get(track_id) for track_id in ids], prediction, view, places, intrinsics
         )
         self.stage_times_ms.update(
             network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
@@ -216,11 +226,25 @@ class MeshRecovery:
             step_s=rows(steps),
         )
 
+    def _places(
+        self, prediction: PosePrediction, view: ViewCamera, tracks: list[_Track], stamp_s: float
+    ) -> Tensor:
+        """Where each person's pelvis is, [B, 3] m, optical frame, its distance smoothed."""
+        pelvis = pelvis_of(prediction.place, view)[:, 0]
+        log_distances = pelvis.norm(dim=-1).log().tolist()
+        # A frame in which the person was not seen says nothing about where they are.
+        factors = [
+            track.distance(log_distance, stamp_s) - log_distance if track.seen_s == stamp_s else 0.0
+            for track, log_distance in zip(tracks, log_distances, strict=True)
+        ]
+        return pelvis * torch.tensor(factors, device=self.device).exp()[:, None]
+
     def _people(
         self,
         observations: list[PersonObservation | None],
         prediction: PosePrediction,
         view: ViewCamera,
+        pelvis: Tensor,
         intrinsics: Intrinsics,
     ) -> list[RecoveredPerson]:
         """The network's answer in the optical frame, for the people who were seen."""
@@ -229,7 +253,7 @@ class MeshRecovery:
         rest = self.body.joints_rest(betas)
         # The root turns the body about its pelvis joint, so `transl` is what brings that joint
         # there.
-        transl = pelvis_of(prediction.place, view)[:, 0] - rest[:, 0]
+        transl = pelvis - rest[:, 0]
         joints = self.body.joints_matrices(rotations, betas, transl)
         confidence = probability_within(prediction.log_variance[:, 0], CONFIDENT_WITHIN_M)
         pose = roma.rotmat_to_rotvec(rotations)
