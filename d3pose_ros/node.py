@@ -240,6 +240,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal ends the context at any point; where rclpy is about to use it, it raises RCLError.
+        if rclpy.ok():
+            raise
     finally:
         executor.shutdown()
         node.destroy_node()

@@ -99,6 +99,8 @@ class FramePipeline:
         except ImageError as error:
             self._drop(error.cause, str(error))
         except Exception as error:
+            if not self._node.context.ok():
+                return  # the process is ending, and took the publishers away
             self._drop(RECOVERY_ERROR, f"an image could not be processed: {error!r}")
 
     def _process(self, image: Image) -> None:

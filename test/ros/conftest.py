@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import time
 from collections.abc import Callable, Iterator
 
@@ -94,7 +95,7 @@ def _make_image(
     image.header.frame_id = frame_id
     image.header.stamp.sec, milliseconds = divmod(round(stamp_s * 1000), 1000)
     image.header.stamp.nanosec = milliseconds * 10**6
-    image.data = bytes(image.step * height)
+    image.data = array.array("B", bytes(image.step * height))  # rclpy checks each of `bytes`
     return image
 
 
