@@ -34,8 +34,8 @@ from d3pose_core.smoothing import OneEuroFilter
 # A person out of sight for longer starts afresh: the network was trained on gaps of this length.
 MEMORY_S = 1.0
 # One camera sees direction well and distance badly: the logarithm of the distance is smoothed. Chosen
-# on held-out motion, where it more than halves the pelvis' acceleration error and costs the position
-# less than 0.1 % of the distance (benchmarks/distance_smoothing.py).
+# on held-out motion, where it more than halves the pelvis' acceleration error and leaves the position
+# as good as it was (benchmarks/distance_smoothing.py).
 DISTANCE_CUTOFF_HZ = 1.0
 DISTANCE_SPEED_GAIN = 4.0
 # What "confident" means for a joint: the probability that it lies within this distance.
