@@ -42,8 +42,7 @@ class Intrinsics:
 
     @classmethod
     def from_hfov(cls, hfov_deg: float, width: int, height: int) -> Intrinsics:
-        """A camera with square pixels and a centred principal point, from its horizontal field of
-        view."""
+        """A camera with square pixels and a centred principal point, from its horizontal field of view."""
         if not 1.0 <= hfov_deg <= 179.0:
             raise InputError(
                 f"the horizontal field of view must lie in 1..179 degrees, got {hfov_deg}"

@@ -2,8 +2,7 @@
 
 
 class D3PoseError(Exception):
-    """Base of every error that d3pose raises on purpose; the command line prints it without a
-    traceback."""
+    """Base of every error that d3pose raises on purpose; the command line prints it without a traceback."""
 
 
 class InputError(D3PoseError, ValueError):

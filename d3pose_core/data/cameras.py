@@ -12,8 +12,7 @@ from torch import Tensor
 
 @dataclass
 class CameraPath:
-    """B cameras over T frames. A world point x is `rotation @ (x - position)` in the optical
-    frame."""
+    """B cameras over T frames. A world point x is `rotation @ (x - position)` in the optical frame."""
 
     rotation: Tensor  # [B, T, 3, 3]
     position: Tensor  # [B, T, 3] m, world (y up)
@@ -22,8 +21,7 @@ class CameraPath:
 
 
 def look_at(position: Tensor, target: Tensor) -> Tensor:
-    """Level optical frames (x right, y down, z forward) at `position` facing `target`: [..., 3,
-    3]."""
+    """Level optical frames (x right, y down, z forward) at `position` facing `target`: [..., 3, 3]."""
     forward = torch.nn.functional.normalize(target - position, dim=-1)
     up = torch.tensor([0.0, 1.0, 0.0]).expand_as(forward)
     right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=-1)

@@ -92,8 +92,7 @@ def hidden_by_own_body(relative: Tensor) -> Tensor:
 def report_landmarks(
     truth: Tensor, cameras: CameraPath, times_s: Tensor, rng: torch.Generator
 ) -> ObservationBatch:
-    """Observations of the landmarks `truth` [B, T, 33, 3] (camera optical frame, m) at `times_s`
-    [B, T]."""
+    """Observations of the landmarks `truth` [B, T, 33, 3] (camera optical frame, m) at `times_s` [B, T]."""
     batch, frames = times_s.shape
     person_scale = torch.exp(0.4 * torch.randn(batch, generator=rng))  # some people are harder
 

@@ -31,8 +31,7 @@ class TrainingBatch:
 
 
 def sample_times(batch: int, frames: int, rng: torch.Generator) -> Tensor:
-    """Frame times [B, T], s: cameras of 10 to 60 Hz, most of them 30, whose frames jitter and
-    drop."""
+    """Frame times [B, T], s: cameras of 10 to 60 Hz, most of them 30, whose frames jitter and drop."""
     rates = torch.tensor([30.0, 30.0, 30.0, 25.0, 20.0, 15.0, 10.0, 60.0])
     rate = rates[torch.randint(len(rates), (batch, 1), generator=rng)]
     jitter = 1 + 0.05 * torch.randn(batch, frames, generator=rng).clamp(-2, 2)
@@ -51,8 +50,7 @@ class Simulator:
 
     @torch.no_grad()
     def sample(self, batch: int, frames: int, augment: bool = True) -> TrainingBatch:
-        """`batch` windows of `frames` frames; `augment` False keeps the recorded motions as they
-        are."""
+        """`batch` windows of `frames` frames; `augment` False keeps the recorded motions as they are."""
         times = sample_times(batch, frames, self.rng)
         windows = self.motions.sample(times, self.rng)
         if augment:

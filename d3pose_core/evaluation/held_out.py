@@ -1,5 +1,4 @@
-"""Scores a network on held-out people: recorded motions, simulated observations, run as a robot
-would."""
+"""Scores a network on held-out people: recorded motions, simulated observations, run as a robot would."""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ def past_windows(x: Tensor, history: int, chunk: int) -> Tensor:
 
 
 def causal_band(history: int, chunk: int, device: torch.device) -> Tensor:
-    """[chunk, history + chunk] bool: query i may see keys i .. i + history, the last being
-    itself."""
+    """[chunk, history + chunk] bool: query i may see keys i .. i + history, the last being itself."""
     query = torch.arange(chunk, device=device)[:, None]
     key = torch.arange(history + chunk, device=device)
     return (key >= query) & (key <= query + history)

@@ -160,8 +160,7 @@ class MergeSlots(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Four stages; each also gives one pose-like token a frame for the decoder block of its
-    depth."""
+    """Four stages; each also gives one pose-like token a frame for the decoder block of its depth."""
 
     def __init__(self, config: D3PoseConfig):
         super().__init__()
@@ -235,6 +234,5 @@ class Encoder(nn.Module):
 
 
 def _pad_frames(x: Tensor, frames: int) -> Tensor:
-    """Append copies of the last frame along dim 1; only ever attended to by their own discarded
-    rows."""
+    """Append copies of the last frame along dim 1; only ever attended to by their own discarded rows."""
     return torch.cat([x, x[:, -1:].expand(-1, frames, *x.shape[2:])], 1)

@@ -1,5 +1,4 @@
-"""When the last frames were taken and what was seen in them: the part of the state that all layers
-share."""
+"""When the last frames were taken and what was seen in them: the part of the state that all layers share."""
 
 from __future__ import annotations
 
@@ -11,8 +10,7 @@ from torch import Tensor
 
 @dataclass
 class Timeline:
-    """The last `history` frames of B people; before a track's first frame, `seen` and `visible`
-    are False."""
+    """The last `history` frames of B people; before a track's first frame, `seen` and `visible` are False."""
 
     age_s: Tensor  # [B, history] how long before the newest frame each frame was taken
     seen: Tensor  # [B, history] bool: the person was found in that frame

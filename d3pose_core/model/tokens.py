@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.model.view import ViewCamera, look_at_rotation, view_rays
-from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import LANDMARK_NAMES
 
 # The order of the first stage's slots. Neighbours merge, windows of six are one part of the body.
 FRAME_SLOT, FILLER_SLOT = "frame", "filler"
@@ -61,19 +61,18 @@ class Tokens:
 
 
 def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
-    """Scale-free features of each landmark and frame; see `ObservationBatch` for shapes and
-    units."""
+    """Scale-free features of each landmark and frame; see `ObservationBatch` for shapes and units."""
     seen = batch.seen[..., None]
     # A hidden landmark still says roughly where the person is, so it keeps a small weight; the
     # weights change smoothly with visibility, so that the view does not jump.
     weight = batch.visibility[..., _CORE].clamp(0.1, 1.0)[..., None]
     weight = weight / weight.sum(-2, keepdim=True)
     center = (batch.rays[..., _CORE, :] * weight).sum(-2)
-    center = torch.where(seen, center, torch.zeros_like(center))
+    center = center.where(seen, 0.0)
     rotation = look_at_rotation(center)
     rays = view_rays(batch.rays, rotation)
     spread = (rays[..., _CORE, :].square().sum(-1, keepdim=True) * weight).sum((-2, -1))
-    size = torch.where(batch.seen, spread, torch.ones_like(spread)).sqrt().clamp_min(1e-4)
+    size = spread.where(batch.seen, 1.0).sqrt().clamp_min(1e-4)
 
     landmark_features = torch.cat(
         [
@@ -86,22 +85,14 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
         -1,
     )
     # Wild landmarks (an arm behind a wide-angle camera's edge) must not blow up the activations.
-    landmark_features = landmark_features.clamp(-5, 5)
-    landmark_features = torch.where(
-        seen[..., None], landmark_features, torch.zeros_like(landmark_features)
-    )
+    landmark_features = landmark_features.clamp(-5, 5).where(seen[..., None], 0.0)
     log_step = torch.log(batch.step_s.clamp(1e-3, 10.0) * 30)
-    frame_features = torch.cat(
-        [center, torch.where(batch.seen, size, torch.ones_like(size)).log()[..., None]], -1
-    )
-    frame_features = torch.cat([frame_features, log_step[..., None]], -1)
+    frame_features = torch.cat([center, size.log()[..., None], log_step[..., None]], -1)
     visible = seen & (batch.presence >= min_presence)
     return Tokens(landmark_features, frame_features, visible, ViewCamera(rotation, size))
 
 
 def slot_index() -> Tensor:
-    """[36] where each slot's features lie in (33 landmarks, frame, filler) stacked along one
-    axis."""
-    source = {**{n: i for i, n in enumerate(LANDMARK_NAMES)}}
-    source[FRAME_SLOT], source[FILLER_SLOT] = NUM_LANDMARKS, NUM_LANDMARKS + 1
-    return torch.tensor([source[name] for name in SLOT_ORDER])
+    """[36] where each slot's features lie in (33 landmarks, frame, filler) stacked along one axis."""
+    source = (*LANDMARK_NAMES, FRAME_SLOT, FILLER_SLOT)
+    return torch.tensor([source.index(name) for name in SLOT_ORDER])

@@ -42,16 +42,14 @@ def look_at_rotation(direction: Tensor) -> Tensor:
 
 
 def view_rays(rays: Tensor, rotation: Tensor) -> Tensor:
-    """Viewing rays [..., N, 2] of the real camera -> of the view camera with `rotation` [..., 3,
-    3]."""
+    """Viewing rays [..., N, 2] of the real camera -> of the view camera with `rotation` [..., 3, 3]."""
     points = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) @ rotation
     # A ray at more than ~85 degrees from the person is noise; keep it finite.
     return points[..., :2] / points[..., 2:].clamp_min(0.1)
 
 
 def place_of(pelvis: Tensor, view: ViewCamera) -> Tensor:
-    """Pelvis [B, T, 3] in the optical frame -> the network's `place` [B, T, 3] (see
-    `PosePrediction`)."""
+    """Pelvis [B, T, 3] in the optical frame -> the network's `place` [B, T, 3] (see `PosePrediction`)."""
     x, y, z = (view.rotation.transpose(-1, -2) @ pelvis[..., None])[..., 0].unbind(-1)
     z = z.clamp_min(0.1)
     return torch.stack([x / z / view.size, y / z / view.size, (z * view.size).log()], -1)
@@ -65,8 +63,7 @@ def pelvis_of(place: Tensor, view: ViewCamera) -> Tensor:
 
 
 def into_view(rotations: Tensor, view: ViewCamera) -> Tensor:
-    """SMPL rotations [B, T, 24, 3, 3] whose root is in the optical frame -> root in the view
-    camera."""
+    """SMPL rotations [B, T, 24, 3, 3] whose root is in the optical frame -> root in the view camera."""
     root = view.rotation.transpose(-1, -2) @ rotations[:, :, 0]
     return torch.cat([root[:, :, None], rotations[:, :, 1:]], 2)
 

@@ -23,8 +23,7 @@ class Roi:
 
 @dataclass(frozen=True)
 class Detection:
-    """One person found in an image. `roi` is set by detectors that know how the person is
-    turned."""
+    """One person found in an image. `roi` is set by detectors that know how the person is turned."""
 
     box: np.ndarray  # [4] x0, y0, x1, y1, px
     score: float  # 0..1
@@ -50,8 +49,7 @@ class PersonDetector(Protocol):
     """Finds people in a single image; plug in your own by fulfilling this."""
 
     def detect(self, image_bgr: np.ndarray) -> list[Detection]:
-        """`image_bgr`: uint8 [H, W, 3]. Returns people in any order; boxes in pixels of this
-        image."""
+        """`image_bgr`: uint8 [H, W, 3]. Returns people in any order; boxes in pixels of this image."""
         ...
 
 
@@ -60,8 +58,7 @@ class PersonObserver(Protocol):
     """Finds, tracks and landmarks people in a stream of images."""
 
     def __call__(self, image_bgr: np.ndarray, stamp_s: float) -> list[PersonObservation]:
-        """`image_bgr`: uint8 [H, W, 3]; `stamp_s`: s, increasing. Track ids are stable and never
-        reused."""
+        """`image_bgr`: uint8 [H, W, 3]; `stamp_s`: s, increasing. Track ids are stable and never reused."""
         ...
 
     def reset(self) -> None:

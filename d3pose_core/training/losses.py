@@ -27,8 +27,7 @@ class LossWeights:
 
 
 def true_past(truth: Truth, view: ViewCamera) -> Tensor:
-    """The decoder's input if it had made no mistake: [B, T, FEEDBACK_SIZE], row t of frame t -
-    1."""
+    """The decoder's input if it had made no mistake: [B, T, FEEDBACK_SIZE], row t of frame t - 1."""
     poses = encode_feedback(into_view(truth.rotations, view), place_of(truth.pelvis, view))
     return shift(poses)
 
