@@ -120,7 +120,8 @@ def test_landmarks_are_carried_into_a_turned_image():
     np.testing.assert_allclose(found.keypoints[0], [428, 200], atol=1e-3)
     np.testing.assert_allclose(found.keypoints[1], [300, 200], atol=1e-3)
     np.testing.assert_allclose(found.landmarks[0], [0.5, 0.1, 0.2], atol=1e-6)
-    np.testing.assert_allclose(found.depth_hint, 51.2, rtol=1e-6)
+    # Twice the crop depth of 25.6 px, brought to the scale of x and y.
+    np.testing.assert_allclose(found.depth_hint, 51.2 * 0.26, rtol=1e-6)
     np.testing.assert_allclose(found.visibility, 1 / (1 + np.exp(-2)), rtol=1e-5)
     np.testing.assert_allclose(found.presence, 1 / (1 + np.exp(2)), rtol=1e-5)
     assert found.next_roi.angle == pytest.approx(np.pi / 2)

@@ -86,6 +86,18 @@ def test_left_and_right_are_the_persons_own(clip_people):
     assert man[INDEX["left_wrist"], 0] > man[INDEX["right_wrist"], 0] + 15
 
 
+def test_depth_is_in_image_scale(clip_people):
+    """A metre of depth is as many pixels as a metre across, or bodies come out leaning."""
+    limbs = slice(INDEX["left_shoulder"], None)
+    ratios = []
+    for person in (p for people in clip_people[10:150:5] for p in people):
+        across, metric = person.keypoints - hips(person), person.landmarks
+        px_per_m = (across[limbs] * metric[limbs, :2]).sum() / (metric[limbs, :2] ** 2).sum()
+        depth, metric_depth = person.depth_hint[limbs], metric[limbs, 2]
+        ratios.append((depth * metric_depth).sum() / (metric_depth**2).sum() / px_per_m)
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.15)
+
+
 @pytest.mark.parametrize("frame", [20, 60, 100])
 def test_mirrored_image_gives_mirrored_landmarks(clip, clip_people, frame):
     landmarker = BlazePoseLandmarker()
