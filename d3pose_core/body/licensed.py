@@ -106,6 +106,21 @@ def load_licensed_arrays(path: Path, allow_pickle: bool = False) -> BodyArrays:
     )
 
 
+def convert_pickle(path: Path, out: Path) -> None:
+    """Writes the arrays of a trusted .pkl model file to an .npz, which loads without unpickling.
+
+    Raises:
+        InputError: as `load_licensed_arrays`, or `out` is not an .npz or cannot be written.
+    """
+    if out.suffix != ".npz":
+        raise InputError(f"the converted file must end in .npz, got {out}")
+    arrays = _read(path, allow_pickle=True)
+    try:
+        np.savez(out, **arrays)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error}") from error
+
+
 def gender_of_file(path: Path) -> str:
     """The gender in names like SMPLX_FEMALE.npz, basicModel_f_lbs_10_207_0_v1.0.0.pkl; else "neutral"."""
     words = path.stem.lower().replace("-", "_").split("_")
@@ -136,7 +151,8 @@ def _read(path: Path, allow_pickle: bool) -> dict[str, np.ndarray]:
     if path.suffix == ".pkl" and not allow_pickle:
         raise InputError(
             f"{path} is a pickle, and unpickling runs any code that a file holds. If it comes from the "
-            "makers' own site, pass allow_pickle=True to load_body; or give an .npz file."
+            f"makers' own site, convert it once: d3pose body convert --trust {path} (in Python: "
+            "load_body(..., allow_pickle=True))."
         )
     if path.suffix not in (".npz", ".pkl"):
         raise InputError(f"a body model file ends in .npz or .pkl, got {path}. {WHERE_TO_GET}")
