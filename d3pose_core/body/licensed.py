@@ -114,7 +114,7 @@ def convert_pickle(path: Path, out: Path) -> None:
     """
     if out.suffix != ".npz":
         raise InputError(f"the converted file must end in .npz, got {out}")
-    arrays = _read(path, allow_pickle=True)
+    arrays: dict[str, Any] = dict(_read(path, allow_pickle=True))
     try:
         np.savez(out, **arrays)
     except OSError as error:
