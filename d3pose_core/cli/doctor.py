@@ -35,7 +35,7 @@ ROS_MODULES = {
     "std_srvs.srv": "ros-std-srvs",
 }
 OPTIONAL_MODULES = {
-    "smplx": "licensed SMPL, SMPL-H and SMPL-X files: pip install 'd3pose_ros[smpl]'",
+    "smplx": "licensed SMPL, SMPL-H and SMPL-X files: pip install smplx",
     "cv_bridge": "ROS image conversion; without it numpy and OpenCV convert",
     "launch_ros": "`ros2 launch`; comes with a ROS 2 installation, not from PyPI",
     "tf2_ros": "TF; comes with a ROS 2 installation, not from PyPI",
