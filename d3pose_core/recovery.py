@@ -177,7 +177,8 @@ class MeshRecovery:
         # complete.
         ids = sorted(self._tracks)
         tracks = [self._tracks[track_id] for track_id in ids]
-        frame = self._batch([seen.get(track_id) for track_id in ids], tracks, stamp_s, intrinsics)
+        observed = [seen.get(track_id) for track_id in ids]
+        frame = self._batch(observed, tracks, stamp_s, intrinsics)
         state = StreamState.stack([track.state for track in tracks])
         prediction, view, state = self.model.step(frame, state)
         for track_id, track, new_state in zip(ids, tracks, state.split(), strict=True):
@@ -187,9 +188,7 @@ class MeshRecovery:
         stepped = time.perf_counter()
 
         places = self._places(prediction, view, tracks, stamp_s)
-        people = self._people(
-            [seen.get(track_id) for track_id in ids], prediction, view, places, intrinsics
-        )
+        people = self._people(observed, prediction, view, places, intrinsics)
         self.stage_times_ms.update(
             network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
         )

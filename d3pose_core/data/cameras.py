@@ -47,7 +47,7 @@ def sample_cameras(pelvis: Tensor, times_s: Tensor, rng: torch.Generator) -> Cam
     target = pelvis.mean(1) + normal(0.15, 3)
     distance = torch.exp(uniform(math.log(1.2), math.log(9.0)))
     height = uniform(0.3, 3.0)
-    # Steeper than 45 degrees down or 30 up happens only to cameras that stand under or over people.
+    # At most 45 degrees down and 30 up: a close camera is moved to the height that this leaves.
     elevation = ((height - target[:, 1]) / distance).clamp(
         -math.sin(math.pi / 6), math.sin(math.pi / 4)
     )

@@ -16,7 +16,8 @@ from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
 
 IMAGE_ERROR = 0.008  # of the person's height along each axis; the distance is then about 1 %
-METRIC_ERROR_M = (0.024, 0.024, 0.070)
+METRIC_ERROR_ACROSS_M = 0.024  # along each of the two axes
+METRIC_ERROR_DEPTH_M = 0.070
 PERSON_HEIGHT_M = 1.7
 OUT_OF_SIGHT_FACTOR = 3.0  # how much larger errors are where nothing is seen
 
@@ -29,17 +30,13 @@ _SHOULDERS = _index("left_shoulder", "right_shoulder")
 _HIPS = _index("left_hip", "right_hip")
 _FACE = list(range(11))
 _LIMBS = {
-    side + limb: [
-        i for i, n in enumerate(LANDMARK_NAMES) if n.startswith(side) and any(p in n for p in parts)
-    ]
+    f"{side}_{limb}": _index(*(f"{side}_{part}" for part in parts))
     for side in ("left", "right")
     for limb, parts in {
-        "_arm": ("elbow", "wrist", "pinky", "index", "thumb"),
-        "_leg": ("knee", "ankle", "heel", "foot"),
+        "arm": ("elbow", "wrist", "pinky", "index", "thumb"),
+        "leg": ("knee", "ankle", "heel", "foot_index"),
     }.items()
 }
-for _side in ("left", "right"):  # "foot_index" is no finger
-    _LIMBS[f"{_side}_arm"].remove(LANDMARK_NAMES.index(f"{_side}_foot_index"))
 
 
 def correlated_noise(
@@ -137,10 +134,10 @@ def report_landmarks(
     rays = rays + noise[..., :2] * harder * (IMAGE_ERROR * size)[..., None]
 
     compress = 0.6 + 0.4 * torch.rand(batch, 1, 1, generator=rng)
-    depth_error = noise[..., 4] * harder[..., 0] * METRIC_ERROR_M[2]
+    depth_error = noise[..., 4] * harder[..., 0] * METRIC_ERROR_DEPTH_M
     scale = 1 + 0.06 * torch.randn(batch, 1, 1, 1, generator=rng)
     near = relative[..., 2] * compress + depth_error
-    metric_xy = relative[..., :2] * scale + noise[..., 2:4] * harder * METRIC_ERROR_M[0]
+    metric_xy = relative[..., :2] * scale + noise[..., 2:4] * harder * METRIC_ERROR_ACROSS_M
     depth_hint = near / middle[..., 2].clamp_min(0.2) * (1 + 0.1 * habit[:, :, :1, 0])
     metric = torch.cat([metric_xy, near[..., None] * scale], -1)
 

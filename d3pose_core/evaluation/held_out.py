@@ -12,11 +12,10 @@ from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
     mean_position_error_mm,
     pa_mpjpe_mm,
-    root_aligned,
 )
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
-from d3pose_core.model.view import out_of_view, pelvis_of
+from d3pose_core.model.view import out_of_view, pelvis_of, project
 from d3pose_core.skeleton import LANDMARK_TO_JOINT
 
 # Streaming starts from nothing; the first frames of a person count like all others, none are left
@@ -70,8 +69,9 @@ def score(model: D3Pose, batches: list[TrainingBatch], body: BodyModel) -> dict[
     Returns:
         `mpjpe`, `pa_mpjpe`, `pve` (24 SMPL joints / all vertices, pelvis-aligned, mm), `accel`
         (mm/frame^2), `translation` (median distance of the pelvis, % of the true distance from the
-        camera), `reprojection` (mean joint distance, % of the person's angular height), and for
-        scale `landmarks_mpjpe`: the 12 limb joints of the observations' own metric landmarks, mm.
+        camera), `reprojection` (mean joint distance, % of the person's angular height), and
+        over the 12 limb joints, `limbs_pa_mpjpe` of the network and, for comparison,
+        `landmarks_pa_mpjpe` of the metric landmarks that it was given (mm).
     """
     sums: dict[str, list[Tensor]] = {}
 
@@ -100,23 +100,19 @@ def score(model: D3Pose, batches: list[TrainingBatch], body: BodyModel) -> dict[
         add("accel", acceleration_error_mm(joints, true_joints)[run])
         distance = truth.pelvis.norm(dim=-1)
         add("translation", (100 * (pelvis - truth.pelvis).norm(dim=-1) / distance)[seen])
-        pixel = _project(joints + pelvis[:, :, None]) - _project(truth.joints)
+        pixel = project(joints + pelvis[:, :, None]) - project(truth.joints)
         in_front = (truth.joints[..., 2] > 0.3).all(-1) & seen
         height = 1.7 / truth.pelvis[..., 2:]
         add("reprojection", (100 * pixel.norm(dim=-1) / height).mean(-1)[in_front])
 
         landmark, joint = (list(column) for column in zip(*LANDMARK_TO_JOINT, strict=True))
-        facing = batch.observations.landmarks[:, :, landmark]
-        # The metric landmarks live in a camera that faces the person; compare them up to that
-        # rotation.
-        limb = root_aligned(facing, facing.mean(-2))
-        true_limb = root_aligned(truth.joints[:, :, joint], truth.joints[:, :, joint].mean(-2))
-        add("landmarks_pa_mpjpe", pa_mpjpe_mm(limb, true_limb)[seen])
-        add("limbs_pa_mpjpe", pa_mpjpe_mm(joints[:, :, joint], true_joints[:, :, joint])[seen])
+        # The metric landmarks live in a camera that faces the person: only their shape compares.
+        observed, true_limbs = (
+            batch.observations.landmarks[:, :, landmark],
+            true_joints[:, :, joint],
+        )
+        add("landmarks_pa_mpjpe", pa_mpjpe_mm(observed, true_limbs)[seen])
+        add("limbs_pa_mpjpe", pa_mpjpe_mm(joints[:, :, joint], true_limbs)[seen])
     result = {name: float(torch.cat(values).mean()) for name, values in sums.items()}
     result["translation"] = float(torch.cat(sums["translation"]).median())
     return result
-
-
-def _project(points: Tensor) -> Tensor:
-    return points[..., :2] / points[..., 2:].clamp_min(0.2)

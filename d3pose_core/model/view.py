@@ -48,6 +48,11 @@ def view_rays(rays: Tensor, rotation: Tensor) -> Tensor:
     return points[..., :2] / points[..., 2:].clamp_min(0.1)
 
 
+def project(points: Tensor) -> Tensor:
+    """Points [..., 3] -> viewing rays (x/z, y/z) [..., 2]; those nearer than 0.2 m count as 0.2 m away."""
+    return points[..., :2] / points[..., 2:].clamp_min(0.2)
+
+
 def place_of(pelvis: Tensor, view: ViewCamera) -> Tensor:
     """Pelvis [B, T, 3] in the optical frame -> the network's `place` [B, T, 3] (see `PosePrediction`)."""
     x, y, z = (view.rotation.transpose(-1, -2) @ pelvis[..., None])[..., 0].unbind(-1)

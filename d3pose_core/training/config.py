@@ -25,7 +25,9 @@ class TrainConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     weight_decay: float = 0.02
-    # From this part of the run on, the decoder reads its own outputs in half of the windows.
+    # The decoder reads its own outputs in this share of the windows, reached gradually: nothing before
+    # the part `own_outputs_from` of the run, all of it a fifth of the run later. At first they are noise.
+    own_outputs: float = 0.75
     own_outputs_from: float = 0.1
     past_noise: float = 0.05  # standard deviation added to true past poses
     average_decay: float = 0.998  # of the weights that are kept (exponential moving average)

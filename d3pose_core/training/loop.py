@@ -105,12 +105,11 @@ def train(config: TrainConfig) -> Path:
             # A seed for each step and process, so that a resumed run goes on as if never stopped.
             simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
             batch = simulator.sample(config.batch, config.frames)
-            # Own outputs come in gradually: at first they are noise.
             ramp = (step / config.steps - config.own_outputs_from) / 0.2
             losses = training_losses(
                 model,
                 batch,
-                0.75 * min(1.0, max(0.0, ramp)),
+                config.own_outputs * min(1.0, max(0.0, ramp)),
                 config.past_noise,
                 body,
                 simulator.rng,

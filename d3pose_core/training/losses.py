@@ -10,7 +10,7 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.simulator import Truth
 from d3pose_core.model.decoder import PosePrediction, encode_feedback
-from d3pose_core.model.view import ViewCamera, into_view, out_of_view, pelvis_of, place_of
+from d3pose_core.model.view import ViewCamera, into_view, out_of_view, pelvis_of, place_of, project
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def pose_losses(
     error = (joints - true_joints).square().sum(-1).add(1e-8).sqrt()  # [B, T, 24] m
 
     pelvis = pelvis_of(prediction.place, view)
-    projected = _project(joints + pelvis[:, :, None])
-    true_projected = _project(truth.joints)
+    projected = project(joints + pelvis[:, :, None])
+    true_projected = project(truth.joints)
     # A joint beside or behind the camera projects anywhere; what is far outside says nothing.
     sane = (truth.joints[..., 2:] > 0.3).float()
     reprojection = (projected - true_projected).clamp(-2, 2) * sane / view.size[..., None, None]
@@ -105,7 +105,3 @@ def pose_losses(
 
 def total_loss(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
     return sum(getattr(weights, name) * value for name, value in losses.items())
-
-
-def _project(points: Tensor) -> Tensor:
-    return points[..., :2] / points[..., 2:].clamp_min(0.2)
