@@ -49,7 +49,7 @@ clean:  ## remove .venv, build folders and results
 # What the compiled messages and the installed metadata depend on. Python modules are used in place
 # (`pip install --editable`), so that a change of theirs needs no new installation.
 BUILD_INPUTS := pyproject.toml setup.py CMakeLists.txt package.xml constraints.txt $(wildcard msg/*.msg) \
-	$(wildcard config/* launch/* scripts/*)
+	$(wildcard cmake/* cmake/*/* cmake/*/msg/* config/* launch/* scripts/*)
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -34,6 +34,18 @@ def ros_prefix() -> Path | None:
     return None
 
 
+def real_tf2_msgs_exists() -> bool:
+    """Whether there is a tf2_msgs that an earlier build of ours did not make: see cmake/tf2_msgs."""
+    prefixes = [
+        Path(entry) for entry in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if entry
+    ]
+    wheels = ros_prefix()
+    if wheels is not None:
+        prefixes.append(wheels)
+    shares = [prefix / "share" / "tf2_msgs" for prefix in prefixes]
+    return any(s.is_dir() and not (s / "built_by_d3pose_ros").exists() for s in shares)
+
+
 def run(*command: str | Path, env: dict[str, str]) -> None:
     """Runs one build step; says what to install when it fails."""
     try:
@@ -52,8 +64,11 @@ class BuildRosPackage(build_ext):
     """Builds and installs the CMake project into a staging folder, then distributes the files."""
 
     def run(self) -> None:
-        stage = Path(self.build_temp).resolve() / "stage"
-        self._cmake(Path(self.build_temp).resolve() / "cmake", stage)
+        build = Path(self.build_temp).resolve()
+        stage = build / "stage"
+        self._cmake(ROOT, build / "cmake", stage)
+        if not real_tf2_msgs_exists():
+            self._cmake(ROOT / "cmake" / "tf2_msgs", build / "tf2_msgs", stage)
         if self.editable_mode:
             # The checkout itself provides our modules; only the generated ones are added. Both folders are
             # part of the editable wheel, so that pip knows the files and uninstalls them.
@@ -77,14 +92,14 @@ class BuildRosPackage(build_ext):
         return {}
 
     @staticmethod
-    def _cmake(build: Path, stage: Path) -> None:
+    def _cmake(source: Path, build: Path, stage: Path) -> None:
         env = dict(os.environ)
         prefix = ros_prefix()
         if prefix is not None:
             for name in ("CMAKE_PREFIX_PATH", "AMENT_PREFIX_PATH"):
                 env[name] = os.pathsep.join(filter(None, (str(prefix), env.get(name))))
         run(
-            *("cmake", "-S", ROOT, "-B", build, f"-DCMAKE_INSTALL_PREFIX={stage}"),
+            *("cmake", "-S", source, "-B", build, f"-DCMAKE_INSTALL_PREFIX={stage}"),
             *(("-G", "Ninja") if shutil.which("ninja") else ()),
             *("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF"),
             *(f"-DPython3_EXECUTABLE={sys.executable}", f"-DPYTHON_INSTALL_DIR={SITE_PACKAGES}"),
@@ -101,12 +116,10 @@ class BuildRosPackage(build_ext):
             relative = Path(folder).relative_to(stage / SITE_PACKAGES)
             return {name for name in names if (ROOT / relative / name).is_file()}
 
-        shutil.copytree(
-            stage / SITE_PACKAGES / PACKAGE,
-            site_packages / PACKAGE,
-            ignore=ours,
-            dirs_exist_ok=True,
-        )
+        for name in (PACKAGE, "tf2_msgs"):
+            package = stage / SITE_PACKAGES / name
+            if package.is_dir():
+                shutil.copytree(package, site_packages / name, ignore=ours, dirs_exist_ok=True)
 
     @staticmethod
     def _prefix_files(stage: Path) -> Iterator[tuple[Path, Path]]:
