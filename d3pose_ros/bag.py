@@ -10,6 +10,7 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -179,14 +180,50 @@ def read_bag(path: Path, topics: tuple[str, ...] = ()) -> Iterator[RecordedMessa
         InputError: no such bag, or not one.
     """
     types = typestore()
+    with open_bag(path) as reader:
+        wanted = [each for each in reader.connections if not topics or each.topic in topics]
+        # rosbags takes an empty selection for everything.
+        for connection, received_ns, data in reader.messages(wanted) if wanted else ():
+            message = types.deserialize_cdr(data, connection.msgtype)
+            yield RecordedMessage(connection.topic, received_ns, message)
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Reader]:
+    """A bag to read from: a folder with metadata.yaml, or a single .mcap or .db3 file.
+
+    Raises:
+        InputError: no such bag, not one, or a damaged one; also while it is read.
+    """
     try:
-        with Reader(path) as reader:
-            wanted = [each for each in reader.connections if not topics or each.topic in topics]
-            # rosbags takes an empty selection for everything.
-            for connection, received_ns, data in reader.messages(wanted) if wanted else ():
-                message = types.deserialize_cdr(data, connection.msgtype)
-                yield RecordedMessage(connection.topic, received_ns, message)
+        reader = Reader(_bag_file(path))
+        reader.open()
     except FileNotFoundError as error:
         raise InputError(f"no such bag: {path}") from error
+    except (ReaderError, OSError) as error:
+        raise _unreadable(path, error) from error
+    try:
+        yield reader
     except ReaderError as error:
-        raise InputError(f"{path} is not a readable bag: {error}") from error
+        raise _unreadable(path, error) from error
+    finally:
+        reader.close()
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    damaged = "magic" in str(error) or "malformed" in str(error)
+    hint = "; if its recorder was killed, `mcap recover` or `ros2 bag reindex` may mend it"
+    return InputError(f"{path} is not a readable bag: {error}{hint if damaged else ''}")
+
+
+def _bag_file(path: Path) -> Path:
+    """What rosbags opens. A folder whose recorder was killed lacks its metadata.yaml: then its only file."""
+    if not path.is_dir() or (path / "metadata.yaml").is_file():
+        return path
+    files = [each for each in sorted(path.iterdir()) if each.suffix in (".mcap", ".db3")]
+    if len(files) == 1:
+        return files[0]
+    raise InputError(
+        f"{path} is a folder without metadata.yaml and with {len(files)} .mcap or .db3 files: give the "
+        "folder that `ros2 bag record` made, or one file"
+    )
