@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from d3pose_core.distortion import Distortion
 from d3pose_core.errors import InputError
 
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Pinhole intrinsics of an undistorted image, in pixels.
+    """Intrinsics of one image, in pixels: a pinhole, and the distortion of the lens if the image has it.
 
     The pixel convention is OpenCV's and `sensor_msgs/CameraInfo`'s: the centre of the top-left
     pixel is (0, 0).
@@ -28,6 +29,7 @@ class Intrinsics:
     cy: float
     width: int
     height: int
+    distortion: Distortion | None = None  # None: a rectified image, or a lens without distortion
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fx) and math.isfinite(self.fy) and self.fx > 0 and self.fy > 0):
@@ -58,8 +60,12 @@ class Intrinsics:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Camera-frame points [..., 3], m -> pixels [..., 2]. Points behind the camera give nan."""
         depth = np.where(points[..., 2:] > 1e-6, points[..., 2:], np.nan)
-        return points[..., :2] / depth * (self.fx, self.fy) + (self.cx, self.cy)
+        rays = points[..., :2] / depth
+        if self.distortion is not None:
+            rays = self.distortion.distort(rays)
+        return rays * (self.fx, self.fy) + (self.cx, self.cy)
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels [..., 2] -> viewing rays (x/z, y/z) [..., 2]."""
-        return (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+        """Pixels [..., 2], also outside the image -> undistorted viewing rays (x/z, y/z) [..., 2]."""
+        rays = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+        return rays if self.distortion is None else self.distortion.undistort(rays)
