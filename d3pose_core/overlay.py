@@ -14,7 +14,7 @@ from d3pose_core.camera import Intrinsics
 from d3pose_core.recording import PeopleTable, atomic_path
 from d3pose_core.render import Mesh, render
 from d3pose_core.side_view import SideView
-from d3pose_core.video import ClipReader, ClipWriter, View
+from d3pose_core.video import ClipWriter, FrameSource, View
 
 # Larger pictures are shrunk: the overlay is for looking at, and rendering takes time by the pixel.
 MAX_HEIGHT = 720
@@ -95,7 +95,7 @@ def _draw_label(picture: np.ndarray, mesh: Mesh, track_id: int, intrinsics: Intr
 
 def write_overlay(
     path: str | Path,
-    clip: ClipReader,
+    clip: FrameSource,
     table: PeopleTable,
     body: BodyModel,
     processed: Collection[int] | None = None,

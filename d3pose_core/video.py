@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 # FFmpeg writes its own complaints on a damaged file straight to stderr, beside our one-line error.
 # The variable is read once, when OpenCV first opens a clip; a value set by the user stays.
@@ -47,6 +48,14 @@ class Frame:
     index: int
     time_s: float
     image: np.ndarray  # uint8 [H, W, 3], BGR
+
+
+class FrameSource(Protocol):
+    """Frames of one size and where they come from: a clip, or the images of a bag."""
+
+    fps: float
+
+    def __iter__(self) -> Iterator[Frame]: ...
 
 
 @dataclass(frozen=True)

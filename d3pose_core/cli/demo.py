@@ -6,6 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from d3pose_core.cli.options import count
 from d3pose_core.errors import D3PoseError
 
 
@@ -33,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
     parser.add_argument(
-        "--max-frames", type=_positive, metavar="N", help="stop after so many frames (default: all)"
+        "--max-frames", type=count, metavar="N", help="stop after so many frames (default: all)"
     )
     parser.add_argument(
         "--domain-id",
@@ -58,9 +59,3 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     run_demo(DemoOptions(args.out, args.weights, args.device, args.max_frames, args.domain_id))
     return 0
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d3pose_core.camera import Intrinsics
+from d3pose_core.cli.options import (
+    DEFAULT_HFOV_DEG,
+    add_camera_options,
+    add_recovery_options,
+    check_output_folder,
+    given_camera,
+)
 from d3pose_core.cli.report import progress_bar, summary_table
-from d3pose_core.errors import InputError
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, Summary
 
 if TYPE_CHECKING:
     from d3pose_core.recovery import MeshRecovery
     from d3pose_core.video import ClipReader
-
-DEFAULT_HFOV_DEG = 60.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -31,39 +34,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video file")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
-    camera = parser.add_mutually_exclusive_group()
-    camera.add_argument(
-        "--intrinsics",
-        type=_intrinsics,
-        metavar="fx,fy,cx,cy",
-        help="of the camera, in px of the clip's frames",
-    )
-    camera.add_argument(
-        "--hfov",
-        type=float,
-        metavar="DEG",
-        help=f"horizontal field of view instead (default: {DEFAULT_HFOV_DEG:g}); it sets the "
-        "distance at which people are placed",
-    )
-    parser.add_argument(
-        "--max-people", type=_count, default=5, metavar="N", help="most people at once (default: 5)"
-    )
-    parser.add_argument(
-        "--weights",
-        default="d3pose-landmarks",
-        metavar="W",
-        help="network weights: a name or a file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--body",
-        default="free-mid",
-        metavar="B",
-        help="free-low, free-mid, free-full, or the path of an SMPL file (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
-    parser.add_argument(
-        "--max-frames", type=_count, metavar="N", help="stop after so many frames (default: all)"
-    )
+    add_camera_options(parser, default=f"{DEFAULT_HFOV_DEG:g}")
+    add_recovery_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -74,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="d3pose: %(levelname)s: %(message)s", level=logging.WARNING)
     clip = ClipReader(args.clip, max_frames=args.max_frames)
     intrinsics = _camera(args, clip)
-    _check_output_folder(args.out)
+    check_output_folder(args.out)
 
     from d3pose_core.overlay import write_overlay
     from d3pose_core.recovery import MeshRecovery
@@ -124,40 +96,11 @@ def _recover(
 
 def _camera(args: argparse.Namespace, clip: ClipReader) -> Intrinsics:
     """From the arguments, else from an assumed field of view, which is said."""
-    if args.intrinsics is not None:
-        fx, fy, cx, cy = args.intrinsics
-        return Intrinsics(fx, fy, cx, cy, clip.width, clip.height)
-    if args.hfov is None:
-        print(
-            f"no --intrinsics and no --hfov: taking a horizontal field of view of "
-            f"{DEFAULT_HFOV_DEG:g} degrees; distances are only as good as that"
-        )
-    hfov = DEFAULT_HFOV_DEG if args.hfov is None else args.hfov
-    return Intrinsics.from_hfov(hfov, clip.width, clip.height)
-
-
-def _check_output_folder(folder: Path) -> None:
-    """Before minutes of work, not after."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't make the output folder {folder}: {error}") from error
-
-
-def _intrinsics(text: str) -> tuple[float, float, float, float]:
-    """Parses `fx,fy,cx,cy`."""
-    try:
-        fx, fy, cx, cy = (float(part) for part in text.split(","))
-    except ValueError as error:
-        message = f"expected four numbers fx,fy,cx,cy, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from error
-    if not all(map(math.isfinite, (fx, fy, cx, cy))):
-        raise argparse.ArgumentTypeError(f"expected finite numbers, got {text!r}")
-    return fx, fy, cx, cy
-
-
-def _count(text: str) -> int:
-    """Parses a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
+    given = given_camera(args, clip.width, clip.height)
+    if given is not None:
+        return given
+    print(
+        f"no --intrinsics and no --hfov: taking a horizontal field of view of "
+        f"{DEFAULT_HFOV_DEG:g} degrees; distances are only as good as that"
+    )
+    return Intrinsics.from_hfov(DEFAULT_HFOV_DEG, clip.width, clip.height)

@@ -1,0 +1,87 @@
+"""Options that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from d3pose_core.camera import Intrinsics
+from d3pose_core.errors import InputError
+
+DEFAULT_HFOV_DEG = 60.0
+
+
+def add_camera_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """`--intrinsics` and `--hfov`; `default` is what holds without either."""
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument(
+        "--intrinsics",
+        type=_intrinsics,
+        metavar="fx,fy,cx,cy",
+        help="of the camera, in px of the images",
+    )
+    camera.add_argument(
+        "--hfov",
+        type=float,
+        metavar="DEG",
+        help=f"horizontal field of view instead (default: {default}); it sets the "
+        "distance at which people are placed",
+    )
+
+
+def add_recovery_options(parser: argparse.ArgumentParser) -> None:
+    """`--max-people`, `--weights`, `--body`, `--device` and `--max-frames`."""
+    parser.add_argument(
+        "--max-people", type=count, default=5, metavar="N", help="most people at once (default: 5)"
+    )
+    parser.add_argument(
+        "--weights",
+        default="d3pose-landmarks",
+        metavar="W",
+        help="network weights: a name or a file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--body",
+        default="free-mid",
+        metavar="B",
+        help="free-low, free-mid, free-full, or the path of an SMPL file (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+    parser.add_argument(
+        "--max-frames", type=count, metavar="N", help="stop after so many frames (default: all)"
+    )
+
+
+def given_camera(args: argparse.Namespace, width: int, height: int) -> Intrinsics | None:
+    """The camera of `--intrinsics` or `--hfov` for images of this size, px; None without either."""
+    if args.intrinsics is not None:
+        return Intrinsics(*args.intrinsics, width, height)
+    return None if args.hfov is None else Intrinsics.from_hfov(args.hfov, width, height)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Before minutes of work, not after. Raises InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't make the output folder {folder}: {error}") from error
+
+
+def count(text: str) -> int:
+    """Parses a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _intrinsics(text: str) -> tuple[float, float, float, float]:
+    """Parses `fx,fy,cx,cy`."""
+    try:
+        fx, fy, cx, cy = (float(part) for part in text.split(","))
+    except ValueError as error:
+        message = f"expected four numbers fx,fy,cx,cy, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from error
+    if not all(map(math.isfinite, (fx, fy, cx, cy))):
+        raise argparse.ArgumentTypeError(f"expected finite numbers, got {text!r}")
+    return fx, fy, cx, cy
