@@ -1,4 +1,4 @@
-"""sensor_msgs/Image -> BGR arrays.
+"""sensor_msgs/Image and CompressedImage -> BGR arrays.
 
 `cv_bridge` does the colour conversions where it is installed; numpy and OpenCV where it is not (it is not
 on PyPI). Both give the same pixels. The message's size fields are checked first, by the same code.
@@ -11,22 +11,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from d3pose_core.errors import InputError
+from d3pose_ros.compressed import decode
+from d3pose_ros.image_error import ImageError
 
 try:
     from cv_bridge import CvBridge
 except ImportError:
     CvBridge = None
-
-
-class ImageError(InputError):
-    """An image message that cannot be used; `cause` is the name under which it is counted."""
-
-    def __init__(self, cause: str, message: str) -> None:
-        super().__init__(message)
-        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -71,16 +64,22 @@ _CV_BRIDGE_ENCODINGS = frozenset(
 ) | {name for name in _ENCODINGS if name.startswith("bayer_")}
 
 
-def to_bgr(message: Image, bridge: Callable[[Image], np.ndarray] | None = None) -> np.ndarray:
+def to_bgr(
+    message: Image | CompressedImage, bridge: Callable[[Image], np.ndarray] | None = None
+) -> np.ndarray:
     """The image as uint8 [H, W, 3], blue first; a bgr8 image is a view into the message.
 
     Args:
-        message: any image in one of `SUPPORTED_ENCODINGS`, with or without padded rows.
+        message: any image in one of `SUPPORTED_ENCODINGS`, with or without padded rows, or a JPEG or PNG.
         bridge: converts an image to BGR; by default cv_bridge where it is installed.
 
     Raises:
         ImageError: an empty image, an encoding that is not supported, or less data than the header says.
     """
+    if hasattr(message, "format"):  # by its fields: messages out of bags have classes of their own
+        pixels, name = decode(message)
+        code = _ENCODINGS[name].code if name in _ENCODINGS else cv2.COLOR_GRAY2BGR
+        return pixels if code is None else cv2.cvtColor(pixels, code)
     rows = _rows(message)
     encoding = _ENCODINGS[message.encoding]
     if encoding.code is None:
