@@ -41,7 +41,7 @@ QUEUE = 1000
 
 _FOREVER = QosTime(9223372036, 854775807)
 # What players offer again: reliable, volatile.
-_RECORDED_QOS = Qos(
+RECORDED_QOS = Qos(
     history=QosHistory.KEEP_LAST,
     depth=10,
     reliability=QosReliability.RELIABLE,
@@ -69,7 +69,7 @@ class RecorderNode(Node):
         self._readers = []
         for topic, message_type in topics.items():
             message_class = _message_class(message_type)
-            bag.add_topic(topic, message_type, _RECORDED_QOS)
+            bag.add_topic(topic, message_type, RECORDED_QOS)
             self._readers.append(
                 self.create_subscription(
                     message_class, topic, self._writer_of(topic), qos, raw=True

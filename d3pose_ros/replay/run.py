@@ -1,0 +1,111 @@
+"""One replay from start to end: what `d3pose replay` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from d3pose_core.body import FREE_BODIES, load_body
+from d3pose_core.camera import Intrinsics
+from d3pose_core.cli.options import DEFAULT_HFOV_DEG
+from d3pose_core.cli.report import progress_bar, summary_table
+from d3pose_core.overlay import write_overlay
+from d3pose_core.recording import Summary
+from d3pose_core.recovery import MeshRecovery
+from d3pose_ros.replay.images import BagImages, Camera, RecordedCamera
+from d3pose_ros.replay.offline import Replayed, replay_offline
+from d3pose_ros.replay.topics import choose_image_topic, choose_info_topic
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """`bag` and `out` (a folder); topics, or None for what the bag leaves no choice about; the camera by
+    `intrinsics` (fx, fy, cx, cy) or `hfov_deg` instead of the bag's camera_info."""
+
+    bag: Path
+    out: Path
+    image: str | None = None
+    camera_info: str | None = None
+    intrinsics: tuple[float, float, float, float] | None = None
+    hfov_deg: float | None = None
+    weights: str = "d3pose-landmarks"
+    body: str = "free-mid"
+    device: str = "cpu"
+    max_people: int = 5
+    max_frames: int | None = None
+    overlay: bool = True
+    live: bool = False
+
+
+def run_replay(options: ReplayOptions) -> Summary:
+    """Leaves people.mcap, people.npz, overlay.mp4 and summary.json in the folder; prints a table.
+
+    Raises:
+        InputError: a bag, topic or camera that won't do.
+        ModelFileMissing: run `d3pose models fetch`.
+        ProcessFailed: with `live`, when one of the processes failed; the message has its log.
+    """
+    topic = choose_image_topic(options.bag, options.image)
+    camera, source = _camera(options, topic.name)
+    images = BagImages(options.bag, topic, camera, options.max_frames)
+    print(f"{images.frame_count} images of {topic.name}; camera: {source}", flush=True)
+    bag = options.out / "people.mcap"
+    if options.live:
+        from d3pose_ros.replay.live import replay_live
+
+        replayed, body_name, stages = replay_live(options, images, bag)
+    else:
+        recovery = MeshRecovery.from_pretrained(
+            options.weights, options.device, options.body, options.max_people
+        )
+        with progress_bar(images.frame_count, "replay", "image") as bar:
+            replayed = replay_offline(images, recovery, bag, bar.update)
+        body_name, stages = recovery.body.name, replayed.statistics.stage_medians()
+    files = [bag, options.out / "people.npz"]
+    replayed.table.save(files[1])
+    if options.overlay:
+        files.append(options.out / "overlay.mp4")
+        _draw(files[-1], images, replayed, options.body)
+    files.append(options.out / "summary.json")
+    summary = Summary(
+        frames=replayed.statistics.frames,
+        people=len(replayed.statistics.track_ids),
+        fps=round(replayed.fps, 2),
+        latency_ms=replayed.statistics.latency_percentiles(),
+        stages_ms=stages,
+        device=options.device,
+        weights=options.weights,
+        body=body_name,
+        extra={
+            "images_in_bag": topic.count,
+            "images_dropped": replayed.dropped,
+            "image_topic": topic.name,
+            "camera": source,
+            "start_stamp_ns": images.start_ns,
+        },
+    )
+    summary.save(files[-1])
+    print(summary_table(summary, files))
+    return summary
+
+
+def _camera(options: ReplayOptions, image_topic: str) -> tuple[Camera, str]:
+    """What was given, else the bag's camera_info, else an assumed field of view; and its description."""
+    given = options.intrinsics
+    if given is not None:
+        return lambda _, *size: Intrinsics(*given, *size), "--intrinsics"
+    if options.hfov_deg is None:
+        info_topic = choose_info_topic(options.bag, image_topic, options.camera_info)
+        if info_topic is not None:
+            return RecordedCamera(options.bag, info_topic), info_topic
+    hfov = DEFAULT_HFOV_DEG if options.hfov_deg is None else options.hfov_deg
+    source = f"a horizontal field of view of {hfov:g} degrees"
+    if options.hfov_deg is None:
+        source += ", assumed, for the bag has no camera_info: distances are only as good as that"
+    return lambda _, *size: Intrinsics.from_hfov(hfov, *size), source
+
+
+def _draw(path: Path, images: BagImages, replayed: Replayed, body: str) -> None:
+    drawn = load_body("free-mid" if body in FREE_BODIES else body)
+    with progress_bar(images.frame_count, "overlay", "image") as bar:
+        write_overlay(path, images, replayed.table, drawn, replayed.processed, bar.update)
