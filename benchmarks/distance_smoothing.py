@@ -47,7 +47,7 @@ def main() -> None:
     model = load_model(args.weights)
     motions = MotionLibrary(args.shards, args.split)
     batches = held_out_batches(motions, load_body("free-low"), args.sequences)
-    runs = [(batch, free_run(model, batch)[2]) for batch in batches]
+    runs = [(batch, free_run(model, batch).pelvis) for batch in batches]
     print("cutoff Hz, gain   position, median % of distance   acceleration, median mm/frame^2")
     for setting in SETTINGS:
         position, acceleration = [], []

@@ -61,6 +61,13 @@ class BodyModel(nn.Module):
         _constant(self, "joint_shapedirs", joint_shapedirs.reshape(3 * NUM_JOINTS, -1).T)
         _constant(self, "keypoint_matrix", keypoint_matrix)
 
+        # The same two vertices for every shape, so that stature is linear in beta.
+        top, bottom = arrays.v_template[:, 1].argmax(), arrays.v_template[:, 1].argmin()
+        self.stature_template: Tensor
+        self.stature_shapedirs: Tensor
+        _constant(self, "stature_template", arrays.v_template[top, 1] - arrays.v_template[bottom, 1])
+        _constant(self, "stature_shapedirs", arrays.shapedirs[top, 1] - arrays.shapedirs[bottom, 1])
+
         self._mesh = _SkinnedPoints(arrays, np.arange(len(arrays.v_template)))
         self._markers = _SkinnedPoints(arrays, arrays.marker_vertices)
 
@@ -68,6 +75,15 @@ class BodyModel(nn.Module):
         """Joints of the unposed body: betas [B, 10] -> [B, 24, 3], m, rest frame."""
         self._check("betas", betas, (self.num_betas,))
         return self.joint_template + (betas @ self.joint_shapedirs).view(-1, NUM_JOINTS, 3)
+
+    def stature(self, betas: Tensor) -> Tensor:
+        """Sole to crown of the unposed body: betas [..., 10] -> [...], m."""
+        return self.stature_template + betas @ self.stature_shapedirs
+
+    def with_stature(self, betas: Tensor, stature_m: Tensor) -> Tensor:
+        """The nearest betas [..., 10] of a body that is `stature_m` [...] tall."""
+        direction = self.stature_shapedirs / self.stature_shapedirs.square().sum()
+        return betas + (stature_m - self.stature(betas))[..., None] * direction
 
     def forward(
         self, global_orient: Tensor, body_pose: Tensor, betas: Tensor, transl: Tensor

@@ -30,7 +30,7 @@ def look_at(position: Tensor, target: Tensor) -> Tensor:
 
 
 def sample_cameras(pelvis: Tensor, times_s: Tensor, rng: torch.Generator) -> CameraPath:
-    """Cameras 1.2 to 9 m away, 0.3 to 3 m high, rolled up to 20 degrees, 40 % of them moving.
+    """Cameras 1 to 10 m away, 0.3 to 3 m high, rolled up to 20 degrees, 40 % of them moving.
 
     Args:
         pelvis: [B, T, 3] world position of the person's pelvis, m.
@@ -45,7 +45,7 @@ def sample_cameras(pelvis: Tensor, times_s: Tensor, rng: torch.Generator) -> Cam
         return scale * torch.randn(batch, *shape, generator=rng)
 
     target = pelvis.mean(1) + normal(0.15, 3)
-    distance = torch.exp(uniform(math.log(1.2), math.log(9.0)))
+    distance = torch.exp(uniform(math.log(1.0), math.log(10.0)))
     height = uniform(0.3, 3.0)
     # At most 45 degrees down and 30 up: a close camera is moved to the height that this leaves.
     elevation = ((height - target[:, 1]) / distance).clamp(
@@ -67,7 +67,7 @@ def sample_cameras(pelvis: Tensor, times_s: Tensor, rng: torch.Generator) -> Cam
             torch.atan(half_height) * uniform(-0.5, 0.5),
             torch.atan(half_width) * uniform(-0.7, 0.7),
             torch.deg2rad(
-                torch.where(torch.rand(batch, generator=rng) < 0.25, uniform(-20, 20), normal(3))
+                torch.where(torch.rand(batch, generator=rng) < 0.5, uniform(-20, 20), normal(3))
             ),
         ],
         -1,

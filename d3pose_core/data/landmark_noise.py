@@ -110,7 +110,7 @@ def report_landmarks(
     hidden = hidden_by_own_body(relative) | _lost_limbs(times_s, rng)
     unseen = outside | hidden
 
-    flipped = bursts(times_s, 0.12, 0.5, rng)
+    flipped = bursts(times_s, 0.12, 0.3, rng) | bursts(times_s, 0.1, 1.5, rng)
     rays, relative, unseen, outside = (
         torch.where(_like(flipped, x), x[:, :, list(LANDMARK_MIRROR)], x)
         for x in (rays, relative, unseen, outside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -12,6 +12,11 @@ from d3pose_core.data.cameras import sample_cameras
 from d3pose_core.data.landmark_noise import report_landmarks
 from d3pose_core.data.motions import MotionLibrary, MotionWindows, widen
 from d3pose_core.model.tokens import ObservationBatch
+from d3pose_core.skeleton import JOINT_NAMES
+
+FEET = tuple(JOINT_NAMES.index(n) for n in ("left_ankle", "right_ankle", "left_foot", "right_foot"))
+# The motion data's own feet skate at 3 to 11 cm/s while they carry weight.
+PLANTED_M_S = 0.15
 
 
 @dataclass
@@ -22,6 +27,7 @@ class Truth:
     betas: Tensor  # [B, 10]
     pelvis: Tensor  # [B, T, 3] m
     joints: Tensor  # [B, T, 24, 3] m
+    contact: Tensor  # [B, T, 4] bool: `FEET` stand still in the world, as planted feet do
 
 
 @dataclass
@@ -29,10 +35,23 @@ class TrainingBatch:
     observations: ObservationBatch
     truth: Truth
 
+    def to(self, device: torch.device) -> TrainingBatch:
+        truth = {f.name: getattr(self.truth, f.name).to(device) for f in fields(self.truth)}
+        return TrainingBatch(self.observations.to(device), Truth(**truth))
+
+
+def planted_feet(world_joints: Tensor, times_s: Tensor) -> Tensor:
+    """[B, T, 4] bool: which of `FEET` move slower than `PLANTED_M_S`, from [B, T, 24, 3] in the world."""
+    feet = world_joints[:, :, list(FEET)]
+    step = torch.diff(times_s, dim=1).clamp_min(1e-3)[..., None]
+    speed = torch.diff(feet, dim=1).norm(dim=-1) / step
+    planted = speed < PLANTED_M_S
+    return torch.cat([planted[:, :1], planted], 1)
+
 
 def sample_times(batch: int, frames: int, rng: torch.Generator) -> Tensor:
-    """Frame times [B, T], s: cameras of 10 to 60 Hz, most of them 30, whose frames jitter and drop."""
-    rates = torch.tensor([30.0, 30.0, 30.0, 25.0, 20.0, 15.0, 10.0, 60.0])
+    """Frame times [B, T], s: cameras of 10 to 60 Hz, many of them 30, whose frames jitter and drop."""
+    rates = torch.tensor([30.0, 30.0, 30.0, 25.0, 20.0, 15.0, 10.0, 60.0, 60.0])
     rate = rates[torch.randint(len(rates), (batch, 1), generator=rng)]
     jitter = 1 + 0.05 * torch.randn(batch, frames, generator=rng).clamp(-2, 2)
     dropping = (torch.rand(batch, 1, generator=rng) < 0.3).float()
@@ -83,5 +102,8 @@ class Simulator:
         )
         landmarks = self.body.landmarks_matrices(*flat).unflatten(0, (batch, frames))
         joints = self.body.joints_matrices(*flat).unflatten(0, (batch, frames))
+        from_camera = cameras.rotation.transpose(-1, -2)[:, :, None]
+        in_world = (from_camera @ joints[..., None])[..., 0] + cameras.position[:, :, None]
+        contact = planted_feet(in_world, times)
         observations = report_landmarks(landmarks, cameras, times, self.rng)
-        return TrainingBatch(observations, Truth(rotations, betas, pelvis, joints))
+        return TrainingBatch(observations, Truth(rotations, betas, pelvis, joints, contact))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -15,8 +19,10 @@ from d3pose_core.evaluation.metrics import (
 )
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
-from d3pose_core.model.view import out_of_view, pelvis_of, project
+from d3pose_core.model.tokens import tokenize
+from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of, project
 from d3pose_core.skeleton import LANDMARK_TO_JOINT
+from d3pose_core.training.losses import true_past
 
 # Streaming starts from nothing; the first frames of a person count like all others, none are left
 # out.
@@ -37,34 +43,84 @@ def held_out_batches(
     return batches
 
 
-@torch.inference_mode()
-def free_run(model: D3Pose, batch: TrainingBatch) -> tuple[PosePrediction, Tensor, Tensor]:
-    """Step by step on its own outputs.
+@dataclass
+class Recovered:
+    """What a network said of a batch; rotations and pelvis in the optical frame."""
 
-    Returns:
-        the prediction, and its rotations [B, T, 24, 3, 3] and pelvis [B, T, 3] in the optical
-        frame.
-    """
+    prediction: PosePrediction
+    rotations: Tensor  # [B, T, 24, 3, 3]
+    pelvis: Tensor  # [B, T, 3] m
+
+
+# Turns a batch into what a network says of it.
+Run = Callable[[TrainingBatch], Recovered]
+
+
+@torch.inference_mode()
+def free_run(model: D3Pose, batch: TrainingBatch) -> Recovered:
+    """Step by step on its own outputs, as on a robot."""
+    return _stepped(model, batch, None)
+
+
+@torch.inference_mode()
+def truth_in_loop(model: D3Pose, batch: TrainingBatch) -> Recovered:
+    """Step by step, the decoder reading the true pose of each frame before instead of its own."""
+    return _stepped(model, batch, true_past(batch.truth, _view(model, batch)))
+
+
+@torch.inference_mode()
+def complete_truth(model: D3Pose, batch: TrainingBatch) -> Recovered:
+    """All frames at once, the decoder reading the true pose of each frame before."""
+    output = model(batch.observations, true_past(batch.truth, _view(model, batch)))
+    return _in_optical_frame(output.prediction, output.view)
+
+
+def _view(model: D3Pose, batch: TrainingBatch) -> ViewCamera:
+    return tokenize(batch.observations, model.config.min_presence).view
+
+
+def _stepped(model: D3Pose, batch: TrainingBatch, past: Tensor | None) -> Recovered:
     observations = batch.observations
     state = model.initial_state(len(observations.seen))
-    steps, rotations, pelvis = [], [], []
+    steps = []
     for t in range(observations.seen.shape[1]):
-        prediction, view, state = model.step(observations[:, t : t + 1], state)
-        steps.append(prediction)
-        rotations.append(out_of_view(prediction.rotations, view))
-        pelvis.append(pelvis_of(prediction.place, view))
+        before = state.past[:, None] if past is None else past[:, t : t + 1]
+        output = model(observations[:, t : t + 1], before, state)
+        state = output.state
+        steps.append(_in_optical_frame(output.prediction, output.view))
     joined = PosePrediction(
         *(
-            torch.cat([getattr(s, name) for s in steps], 1)
-            for name in ("rotations", "place", "log_variance", "betas")
+            torch.cat([getattr(step.prediction, f.name) for step in steps], 1)
+            for f in fields(PosePrediction)
         )
     )
-    return joined, torch.cat(rotations, 1), torch.cat(pelvis, 1)
+    return Recovered(
+        joined,
+        torch.cat([step.rotations for step in steps], 1),
+        torch.cat([step.pelvis for step in steps], 1),
+    )
+
+
+def _in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
+    return Recovered(
+        prediction, out_of_view(prediction.rotations, view), pelvis_of(prediction.place, view)
+    )
 
 
 @torch.inference_mode()
-def score(model: D3Pose, batches: list[TrainingBatch], body: BodyModel) -> dict[str, float]:
-    """Free-running errors over all seen frames.
+def score(
+    model: D3Pose,
+    batches: list[TrainingBatch],
+    body: BodyModel,
+    run: Callable[[D3Pose, TrainingBatch], Recovered] = free_run,
+) -> dict[str, float]:
+    """Errors of a network over all seen frames, free-running unless `run` says otherwise."""
+    return score_run(partial(run, model), batches, body)
+
+
+@torch.inference_mode()
+def score_run(run: Run, batches: list[TrainingBatch], body: BodyModel) -> dict[str, float]:
+    """Errors of anything that recovers people, over all seen frames.
 
     Returns:
         `mpjpe`, `pa_mpjpe`, `pve` (24 SMPL joints / all vertices, pelvis-aligned, mm), `accel`
@@ -81,7 +137,12 @@ def score(model: D3Pose, batches: list[TrainingBatch], body: BodyModel) -> dict[
     for batch in batches:
         truth, seen = batch.truth, batch.observations.seen
         size, frames = seen.shape
-        prediction, rotations, pelvis = free_run(model, batch)
+        recovered = run(batch)
+        prediction, rotations, pelvis = (
+            recovered.prediction,
+            recovered.rotations,
+            recovered.pelvis,
+        )
 
         def posed(rotation: Tensor, betas: Tensor, size=size, frames=frames):
             betas = betas.flatten(0, 1)

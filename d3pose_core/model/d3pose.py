@@ -25,6 +25,7 @@ from d3pose_core.model.view import ViewCamera
 # What a frame said of the shape counts half after about 700 frames: long enough to settle, short
 # enough that an id that jumped to another person recovers.
 BETAS_MEMORY = 0.999
+USUAL_STATURE_LOG_VARIANCE = -6.0  # adults' statures differ by about 5 %
 
 
 def leaky_sum(x: Tensor, before: Tensor, memory: float) -> Tensor:
@@ -115,6 +116,8 @@ class D3Pose(nn.Module):
         self.decoder = Decoder(self.config, stages)
         self.stage_heads = nn.ModuleList(PoseHead(self.config.decoder_dim) for _ in range(stages))
         self.betas_weight = nn.Linear(self.config.decoder_dim, 1)
+        self.stature_head = nn.Linear(self.config.decoder_dim + 1, 1)
+        nn.init.constant_(self.stature_head.bias, USUAL_STATURE_LOG_VARIANCE)
 
     def initial_state(self, batch: int) -> StreamState:
         """The state of `batch` people who were never seen before."""
@@ -173,7 +176,11 @@ class D3Pose(nn.Module):
         weight = self.betas_weight(decoded).sigmoid() * seen[..., None]
         sums = leaky_sum(torch.cat([betas * weight, weight], -1), state.betas_sum, BETAS_MEMORY)
         running = sums[..., :-1] / (sums[..., -1:] + 0.1)  # the 0.1 pulls to the mean shape
-        prediction = PosePrediction(rotations, place, self.decoder.variance_head(decoded), running)
+        # The more frames have spoken of the shape, the surer it is.
+        evidence = sums[..., -1:].log1p()
+        stature = self.stature_head(torch.cat([decoded, evidence], -1))[..., 0]
+        log_variance = self.decoder.variance_head(decoded)
+        prediction = PosePrediction(rotations, place, log_variance, running, stature)
         new_state = StreamState(
             encoded.timeline,
             timeline.last(self.config.decoder_frames - 1),

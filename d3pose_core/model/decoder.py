@@ -39,6 +39,7 @@ class PosePrediction:
     place: Tensor  # [B, T, 3] pelvis: x and y over depth and size, log(depth * size) in log metres
     log_variance: Tensor  # [B, T, 24] of each joint's position error, log m^2
     betas: Tensor  # [B, T, 10] running estimate
+    stature_log_variance: Tensor  # [B, T] of the log of the stature that `betas` stands for
 
     def feedback(self) -> Tensor:
         """[B, T, FEEDBACK_SIZE]: the outputs as the decoder reads them one frame later."""

@@ -51,6 +51,9 @@ class ObservationBatch:
         """Index or slice every array alike, e.g. `batch[:, 10:20]`."""
         return ObservationBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    def to(self, device: torch.device) -> ObservationBatch:
+        return ObservationBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
 
 @dataclass
 class Tokens:

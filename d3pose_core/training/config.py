@@ -11,6 +11,9 @@ import yaml
 from d3pose_core.errors import InputError
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.training.losses import LossWeights
+from d3pose_core.training.optimizer import OPTIMIZERS
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,36 @@ class TrainConfig:
     steps: int
     batch: int = 32  # windows a step
     frames: int = 60  # of each window
-    learning_rate: float = 1e-3
+    initial_weights: str = ""  # a .safetensors file to start from instead of random weights
+    optimizer: str = "muon"  # or "adamw"
+    learning_rate: float = 1.2e-3  # of AdamW
+    muon_rate: float = (
+        4e-3  # of Muon, in AdamW's terms (both steps have the same RMS at equal rates)
+    )
     warmup_steps: int = 100
+    cooldown: float = 0.5  # the last part of the run, in which the rate falls to nothing
     weight_decay: float = 0.02
     # The decoder reads its own outputs in this share of the windows, reached gradually: nothing before
     # the part `own_outputs_from` of the run, all of it a fifth of the run later. At first they are noise.
-    own_outputs: float = 0.75
+    own_outputs: float = 0.9
     own_outputs_from: float = 0.1
     past_noise: float = 0.05  # standard deviation added to true past poses
-    average_decay: float = 0.998  # of the weights that are kept (exponential moving average)
+    average_decay: float = 0.99  # of the weights that are kept (exponential moving average)
+    precision: str = "float32"  # or "bfloat16": mixed precision, where the hardware is made for it
     validate_every: int = 250
     validation_sequences: int = 128
+    compile: bool = (
+        False  # torch.compile: minutes at the start, a third faster after; needs a C++ compiler
+    )
     seed: int = 0
     threads: int = 1
     network: D3PoseConfig = field(default_factory=D3PoseConfig)
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
+        for name, choices in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         for name in ("steps", "batch", "frames", "validate_every", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import copy
 import json
-import math
 import os
 import time
 from pathlib import Path
@@ -21,17 +20,20 @@ from d3pose_core.body.model import BodyModel
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.held_out import held_out_batches, score
-from d3pose_core.model.checkpoint import save_model
+from d3pose_core.model.checkpoint import load_model, save_model
 from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.model.decoder import encode_feedback
 from d3pose_core.training.config import TrainConfig
+from d3pose_core.training.curves import Curves
 from d3pose_core.training.losses import pose_losses, shift, total_loss, true_past
+from d3pose_core.training.optimizer import Optimizer
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
+def rate_factor(step: int, config: TrainConfig) -> float:
+    """Of the learning rates: linear warm-up, level, and a straight fall to a hundredth at the end."""
     warm = min(1.0, (step + 1) / config.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
-    return config.learning_rate * warm * max(0.01, cosine)
+    left = (1 - step / config.steps) / max(config.cooldown, 1e-6)
+    return warm * min(1.0, max(0.01, left))
 
 
 def training_losses(
@@ -44,23 +46,27 @@ def training_losses(
 ) -> dict[str, Tensor]:
     """Losses of one batch, the decoder reading partly truth and partly what it said itself.
 
-    Scheduled sampling for transformers (Mihaylova and Martins 2019): a first decoder pass on true
-    past poses gives the outputs that a second pass reads, in a share `own_outputs` of the windows.
+    Scheduled sampling for transformers (Mihaylova and Martins 2019), without the truth's help: a first
+    decoder pass reads the last encoder stage's own poses, and what it answers is what the second pass
+    reads, in a share `own_outputs` of the windows.
     """
     observations, truth = batch.observations, batch.truth
     state = model.initial_state(len(observations.seen))
     encoded = model.encode(observations, state)
+    stages = model.stage_poses(encoded)
     past = true_past(truth, encoded.view)
-    past = past + past_noise * torch.randn(past.shape, generator=rng)
+    noise = torch.randn(past.shape, generator=rng).to(past.device)
+    past = past + past_noise * noise
     if own_outputs > 0:
         with torch.no_grad():
-            first = model.decode(past, encoded, state).prediction
-        own = torch.rand(len(past), 1, 1, generator=rng) < own_outputs
+            guess = shift(encode_feedback(*stages[-1][:2]))
+            first = model.decode(guess, encoded, state).prediction
+        own = torch.rand(len(past), 1, 1, generator=rng).to(past.device) < own_outputs
         past = torch.where(own, shift(first.feedback()), past)
     output = model.decode(past, encoded, state)
     return pose_losses(
         output.prediction,
-        model.stage_poses(encoded),
+        stages,
         encoded.view,
         truth,
         observations.seen,
@@ -72,13 +78,14 @@ def training_losses(
 def train(config: TrainConfig) -> Path:
     """Run or resume a training; returns the best checkpoint's path.
 
-    Started by `torchrun`, each process draws its own windows and the gradients are averaged.
-    The output folder gets `best.safetensors` (averaged weights with the lowest held-out MPJPE),
-    `resume.pt`, and `curve.csv` (one line a validation).
+    Started by `torchrun`, each process draws its own windows and the gradients are averaged; each has
+    a GPU where there are enough. The output folder gets `best.safetensors` (averaged weights with the
+    lowest held-out MPJPE), `resume.pt`, `curve.csv` (one line a
+    validation) and, where the tensorboard package is installed, its event files.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # every process starts from the same weights
-    rank, processes = join_processes()
+    rank, processes, device = join_processes()
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
 
@@ -88,34 +95,43 @@ def train(config: TrainConfig) -> Path:
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
         held_out = held_out_batches(unseen_people, body, config.validation_sequences)
+    body = load_body("free-low", str(device))
     model = D3Pose(config.network)
+    if config.initial_weights:
+        model.load_state_dict(load_model(config.initial_weights).state_dict())
+    model.to(device)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    optimizer = Optimizer(
+        model, config.optimizer, config.learning_rate, config.muon_rate, config.weight_decay
     )
     step, best, spent = _resume(output / "resume.pt", model, averaged, optimizer)
+    curves = Curves(output, enabled=rank == 0)
+    if config.compile:
+        model.encoder.compile()
+        model.decoder.compile()
 
     started = time.monotonic() - spent
     running: dict[str, float] = {}
     quiet = rank != 0
     with tqdm(total=config.steps, initial=step, desc="train", mininterval=5, disable=quiet) as bar:
         while step < config.steps:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, config)
+            optimizer.set_rate(rate_factor(step, config))
             # A seed for each step and process, so that a resumed run goes on as if never stopped.
             simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
-            batch = simulator.sample(config.batch, config.frames)
+            batch = simulator.sample(config.batch, config.frames).to(device)
             ramp = (step / config.steps - config.own_outputs_from) / 0.2
-            losses = training_losses(
-                model,
-                batch,
-                config.own_outputs * min(1.0, max(0.0, ramp)),
-                config.past_noise,
-                body,
-                simulator.rng,
-            )
-            loss = total_loss(losses, config.loss)
-            optimizer.zero_grad(set_to_none=True)
+            mixed = config.precision == "bfloat16"
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                losses = training_losses(
+                    model,
+                    batch,
+                    config.own_outputs * min(1.0, max(0.0, ramp)),
+                    config.past_noise,
+                    body,
+                    simulator.rng,
+                )
+                loss = total_loss(losses, config.loss)
+            optimizer.zero_grad()
             loss.backward()
             if processes > 1:
                 average_gradients(model, processes)
@@ -131,10 +147,10 @@ def train(config: TrainConfig) -> Path:
 
             if rank == 0 and (step % config.validate_every == 0 or step == config.steps):
                 spent = time.monotonic() - started
-                kept = cast(D3Pose, averaged.module)
-                scores = score(kept.eval(), held_out, body)
+                kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
+                scores = score(kept, held_out, load_body("free-low"))
                 held = {f"held_out_{name}": value for name, value in scores.items()}
-                _log(output / "curve.csv", {"step": step, "seconds": spent, **running, **held})
+                curves.add(step, {"seconds": spent, **running, **held})
                 bar.write(json.dumps({"step": step} | {k: round(v, 2) for k, v in scores.items()}))
                 if scores["mpjpe"] < best:
                     best = scores["mpjpe"]
@@ -152,12 +168,18 @@ def train(config: TrainConfig) -> Path:
     return output / "best.safetensors"
 
 
-def join_processes() -> tuple[int, int]:
-    """This process's rank and how many there are; (0, 1) unless started by `torchrun`."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return 0, 1
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return dist.get_rank(), dist.get_world_size()
+def join_processes() -> tuple[int, int, torch.device]:
+    """This process's rank, how many there are, and its device; one process unless `torchrun` started it."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cpu")
+    if local < torch.cuda.device_count():
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    if processes == 1:
+        return 0, 1, device
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return dist.get_rank(), processes, device
 
 
 def average_gradients(model: torch.nn.Module, processes: int) -> None:
@@ -192,12 +214,3 @@ def _resume(path: Path, model, averaged, optimizer) -> tuple[int, float, float]:
     optimizer.load_state_dict(state["optimizer"])
     progress = state["progress"]
     return progress["step"], progress["best"], progress["spent"]
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow({name: round(value, 5) for name, value in row.items()})

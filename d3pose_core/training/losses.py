@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.simulator import Truth
+from d3pose_core.data.simulator import FEET, Truth
 from d3pose_core.model.decoder import PosePrediction, encode_feedback
 from d3pose_core.model.view import ViewCamera, into_view, out_of_view, pelvis_of, place_of, project
 
@@ -20,8 +20,11 @@ class LossWeights:
     place: float = 1.0
     reprojection: float = 1.0
     velocity: float = 0.15
+    acceleration: float = 2.0
     travel: float = 0.5
+    contact: float = 0.5
     betas: float = 0.05
+    stature: float = 0.02
     uncertainty: float = 0.02
     stages: float = 0.3
 
@@ -60,6 +63,10 @@ def pose_losses(
         mask = seen.view(batch, frames, *[1] * (x.ndim - 2))
         return (x * mask).sum() / (mask.sum() * x[0, 0].numel()).clamp_min(1)
 
+    def mean_where(x: Tensor, mask: Tensor) -> Tensor:
+        mask = mask.expand_as(x)
+        return (x * mask).sum() / mask.sum().clamp_min(1)
+
     def rotation_error(rotations: Tensor) -> Tensor:
         return mean_seen((rotations - true_view_rotations).square().sum((-2, -1)).add(1e-6).sqrt())
 
@@ -83,21 +90,38 @@ def pose_losses(
     reprojection = (projected - true_projected).clamp(-2, 2) * sane / view.size[..., None, None]
 
     step = step_s[:, 1:].clamp_min(0.01)
-    velocity = torch.diff(joints - true_joints, dim=1).norm(dim=-1) / step[..., None]
-    # A distant person's depth is less certain, so this one counts relative to the distance.
-    travel = torch.diff(pelvis - truth.pelvis, dim=1).norm(dim=-1) / step
-    travel = travel / truth.pelvis[:, 1:, 2].clamp_min(0.3)
     both = seen[:, 1:] & seen[:, :-1]
+    velocity = torch.diff(joints - true_joints, dim=1) / step[..., None, None]
+    # In metres per 30 Hz frame squared, the unit in which it is scored.
+    middle = (step[:, 1:] + step[:, :-1])[..., None, None] / 2
+    acceleration = torch.diff(velocity, dim=1) / middle / 30.0**2
+    # A distant person's depth is less certain, so these count relative to the distance.
+    distance = truth.pelvis[:, 1:, 2].clamp_min(0.3)
+    slip = torch.diff(pelvis - truth.pelvis, dim=1) / (step * distance)[..., None]
+    # A planted foot moves in the camera only as the camera does, which the true joints know.
+    feet = list(FEET)
+    skate = velocity[:, :, feet] / distance[..., None, None] + slip[:, :, None]
+    planted = (truth.contact[:, 1:] & truth.contact[:, :-1]) & both[..., None]
+
     log_variance = prediction.log_variance.clamp(-10, 3)
     likelihood = error.detach().square() / (2 * log_variance.exp()) + 1.5 * log_variance
+    true_stature = body.stature(truth.betas)[:, None].log()
+    stature_error = body.stature(prediction.betas.detach()).clamp_min(0.5).log() - true_stature
+    stature_log_variance = prediction.stature_log_variance.clamp(-12, 0)
+    stature = stature_error.square() / (2 * stature_log_variance.exp()) + stature_log_variance / 2
     return {
         "rotation": rotation_error(prediction.rotations),
         "joints": mean_seen(error),
         "place": place_error(prediction.place),
         "reprojection": mean_seen(reprojection.abs()),
-        "velocity": (velocity * both[..., None]).sum() / (both.sum() * 24).clamp_min(1),
-        "travel": (travel * both).sum() / both.sum().clamp_min(1),
+        "velocity": mean_where(velocity.norm(dim=-1), both[..., None]),
+        "acceleration": mean_where(
+            acceleration.norm(dim=-1), (both[:, 1:] & both[:, :-1])[..., None]
+        ),
+        "travel": mean_where(slip.norm(dim=-1), both),
+        "contact": mean_where(skate.norm(dim=-1), planted),
         "betas": mean_seen((prediction.betas - truth.betas[:, None]).square()),
+        "stature": mean_seen(stature),
         "uncertainty": mean_seen(likelihood),
         "stages": sum(rotation_error(r) + place_error(p) for r, p, _ in stages) / len(stages),
     }
