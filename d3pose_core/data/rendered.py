@@ -1,0 +1,177 @@
+"""BlazePose's reports on rendered people whose exact truth is known.
+
+Made by `python -m tools.measure_landmarks record`: the error model of the training is fitted on
+such a set of the training people, and another of the test people is the "rendered" held-out test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from d3pose_core.body.model import BodyModel
+from d3pose_core.data.simulator import TrainingBatch, Truth, planted_feet
+from d3pose_core.errors import InputError
+from d3pose_core.evaluation.metrics import (
+    acceleration_error_mm,
+    mean_position_error_mm,
+    pa_mpjpe_mm,
+    root_aligned,
+)
+from d3pose_core.model.tokens import ObservationBatch
+from d3pose_core.model.view import look_at_rotation, project
+from d3pose_core.skeleton import LANDMARK_NAMES, LANDMARK_TO_JOINT
+
+_LIMB_LANDMARKS, _LIMB_JOINTS = (list(c) for c in zip(*LANDMARK_TO_JOINT, strict=True))
+_HIPS = [LANDMARK_NAMES.index(name) for name in ("left_hip", "right_hip")]
+
+
+class Sight(IntEnum):
+    """Whether a landmark can really be seen."""
+
+    VISIBLE = 0
+    BEHIND_SELF = 1  # behind another part of the body
+    BEHIND_OBJECT = 2
+    OUTSIDE = 3  # of the image, or behind the camera
+
+
+class Start(IntEnum):
+    """How the report of a person begins at a frame."""
+
+    NONE = 0  # it goes on, or there is none
+    FOUND = 1  # by the observer itself
+    TOLD = 2  # the observer was told where the person is
+
+
+@dataclass
+class RenderedSet:
+    """C clips of one person each over T frames; positions in the camera's optical frame, m.
+
+    Landmark arrays of a frame that is not `seen` are zero.
+    """
+
+    rays: Tensor  # [C, T, 33, 2] reported (x/z, y/z)
+    depth_hint: Tensor  # [C, T, 33] reported, over the focal length
+    landmarks: Tensor  # [C, T, 33, 3] m, reported metric landmarks, as in PersonObservation
+    visibility: Tensor  # [C, T, 33] reported
+    presence: Tensor  # [C, T, 33] reported
+    score: Tensor  # [C, T] reported
+    seen: Tensor  # [C, T] bool: the person was reported
+    stray: Tensor  # [C, T] bool: something else was reported as a person (and not recorded)
+    start: Tensor  # [C, T] int8: `Start`
+    sight: Tensor  # [C, T, 33] int8: `Sight`
+    times_s: Tensor  # [C, T]
+    true_landmarks: Tensor  # [C, T, 33, 3]
+    rotations: Tensor  # [C, T, 24, 3, 3] SMPL; the first turns the body into the optical frame
+    betas: Tensor  # [C, 10] of the free body
+    pelvis: Tensor  # [C, T, 3]
+    joints: Tensor  # [C, T, 24, 3]
+    camera_rotation: Tensor  # [C, T, 3, 3] world (y up) -> optical frame
+    camera_position: Tensor  # [C, T, 3] world
+    camera: Tensor  # [C, 6] fx, fy, cx, cy, width, height, px
+    clip: Tensor  # [C] int64: number in the run, which with its seed makes the clip again
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def __getitem__(self, index) -> RenderedSet:
+        """Some of the clips."""
+        return RenderedSet(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @classmethod
+    def load(cls, *paths: str | Path) -> RenderedSet:
+        """Recordings, one after the other; they must have equal numbers of frames."""
+        parts = []
+        for path in paths:
+            if not Path(path).is_file():
+                raise InputError(
+                    f"no recording at {path}; python -m tools.measure_landmarks record makes one"
+                )
+            with np.load(path, allow_pickle=False) as file:
+                missing = [f.name for f in fields(cls) if f.name not in file]
+                if missing:
+                    raise InputError(f"{path} is no recording of rendered people: lacks {missing}")
+                parts.append({f.name: _tensor(file[f.name]) for f in fields(cls)})
+        frames = {len(part["seen"][0]) for part in parts}
+        if len(frames) != 1:
+            raise InputError(f"recordings must have equal numbers of frames, got {sorted(frames)}")
+        return cls(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+    def save(self, path: str | Path) -> None:
+        """Positions as float32, confidences as float16."""
+        arrays = {f.name: getattr(self, f.name).numpy() for f in fields(self)}
+        for name in ("visibility", "presence", "score"):
+            arrays[name] = arrays[name].astype(np.float16)
+        np.savez_compressed(path, **arrays)
+
+    @property
+    def observations(self) -> ObservationBatch:
+        """What the network reads."""
+        step = torch.diff(self.times_s, dim=1, prepend=self.times_s[:, :1])
+        return ObservationBatch(
+            self.rays,
+            self.depth_hint,
+            self.landmarks,
+            self.visibility,
+            self.presence,
+            self.seen,
+            step,
+        )
+
+    def batches(self, body: BodyModel, size: int = 32) -> list[TrainingBatch]:
+        """As `held_out.score` takes them: observations with the truth of `body`'s own joints."""
+        out = []
+        for first in range(0, len(self), size):
+            part = self[first : first + size]
+            clips, frames = part.seen.shape
+            betas = part.betas.repeat_interleave(frames, 0)
+            transl = part.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]
+            joints = body.joints_matrices(part.rotations.flatten(0, 1), betas, transl)
+            joints = joints.unflatten(0, (clips, frames))
+            in_world = (part.camera_rotation.transpose(-1, -2)[:, :, None] @ joints[..., None])[
+                ..., 0
+            ] + part.camera_position[:, :, None]
+            contact = planted_feet(in_world, part.times_s)
+            truth = Truth(part.rotations, part.betas, part.pelvis, joints, contact)
+            out.append(TrainingBatch(part.observations, truth))
+        return out
+
+    def facing_landmarks(self) -> Tensor:
+        """True landmarks about the mid-hip in a camera turned at it: [C, T, 33, 3] m.
+
+        What the metric landmarks ought to be.
+        """
+        middle = self.true_landmarks[..., _HIPS, :].mean(-2)
+        turn = look_at_rotation(project(middle))
+        return (self.true_landmarks - middle[..., None, :]) @ turn
+
+
+def landmark_scores(recorded: RenderedSet) -> dict[str, float]:
+    """How good BlazePose's own metric landmarks are: the score to beat.
+
+    12 limb joints, mid-hip aligned, axes turned from the camera that faces the person into the real
+    one: `mpjpe`, `pa_mpjpe` (mm) and `accel` (mm/frame^2) over seen frames, `seen` (share).
+    """
+    seen = recorded.seen
+    turn = look_at_rotation(recorded.rays[..., _HIPS, :].mean(-2))
+    observed = (recorded.landmarks @ turn.transpose(-1, -2))[..., _LIMB_LANDMARKS, :]
+    truth = recorded.joints[..., _LIMB_JOINTS, :]
+    hips = [_LIMB_JOINTS.index(joint) for joint in (1, 2)]
+    observed, truth = (root_aligned(x, x[..., hips, :].mean(-2)) for x in (observed, truth))
+    run = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
+    return {
+        "mpjpe": float(mean_position_error_mm(observed, truth)[seen].mean()),
+        "pa_mpjpe": float(pa_mpjpe_mm(observed, truth)[seen].mean()),
+        "accel": float(acceleration_error_mm(observed, truth)[run].mean()),
+        "seen": float(seen.float().mean()),
+    }
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,0 +1,71 @@
+"""`python -m tools.measure_landmarks record | show | analyse`: see the package's docstring."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import torch
+
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.rendered import RenderedSet, landmark_scores
+from d3pose_core.errors import InputError
+
+_EVALUATION_ONLY = "eval_only"
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    arguments = _parser().parse_args()
+    if arguments.command == "analyse":
+        from tools.measure_landmarks.analyse import print_tables
+
+        print_tables(RenderedSet.load(*arguments.recordings))
+        return
+
+    from tools.measure_landmarks.record import Studio, record, shown
+
+    if arguments.split == "train" and any(_EVALUATION_ONLY in str(p) for p in arguments.motions):
+        raise InputError("an evaluation-only shard has no place among the training's recordings")
+    motions = MotionLibrary(arguments.motions, arguments.split)
+    studio = Studio(motions, arguments.frames, arguments.rate, arguments.seed)
+    numbers = range(arguments.first, arguments.first + arguments.clips)
+    if arguments.command == "record":
+        recorded = record(studio, numbers, arguments.out)
+        print({name: round(value, 3) for name, value in landmark_scores(recorded).items()})
+    else:
+        from tools.measure_landmarks.drawing import contact_sheet
+
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        keep = tuple(range(10, arguments.frames, max(1, arguments.frames // 4)))
+        for number, (scene, watched) in zip(numbers, shown(studio, numbers, keep), strict=True):
+            path = arguments.out / f"clip_{number:04d}.png"
+            cv2.imwrite(str(path), contact_sheet(scene, watched))
+            print(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.measure_landmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_text in (
+        ("record", "render clips, run BlazePose on them, save both"),
+        ("show", "draw some frames with landmarks"),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--motions", type=Path, nargs="+", required=True, help="shards (.npz)")
+        command.add_argument("--split", choices=("train", "val", "test"), required=True)
+        command.add_argument("--clips", type=int, default=120)
+        command.add_argument("--first", type=int, default=0, help="number of the first clip")
+        command.add_argument("--frames", type=int, default=60, help="of each clip")
+        command.add_argument("--rate", type=float, default=30.0, help="frames per second")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--out", type=Path, required=True, help="a file, or show's folder")
+    analyse = commands.add_parser("analyse", help="print the measured errors")
+    analyse.add_argument("recordings", type=Path, nargs="+")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
