@@ -18,13 +18,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from d3pose_core.errors import D3PoseError
 from d3pose_core.recovery import MeshRecovery
-from d3pose_ros import diagnostics, parameters, qos
+from d3pose_ros import diagnostics, input_topics, parameters, qos
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
 from d3pose_ros.pipeline import FramePipeline, Outputs
@@ -51,7 +51,7 @@ class D3PoseNode(LifecycleNode):
         """`kwargs` go to rclpy's LifecycleNode. Raises D3PoseError for an invalid parameter."""
         # Before anything that can fail: destroy_node() needs them.
         self._pipeline: FramePipeline | None = None
-        self._worker: NewestWorker[Image] | None = None
+        self._worker: NewestWorker[Image | CompressedImage] | None = None
         self._subscriptions_while_active: list[Subscription] = []
         self._failure = ""
         self._recovery_factory = recovery_factory
@@ -111,23 +111,10 @@ class D3PoseNode(LifecycleNode):
         result = super().on_activate(state)
         self._pipeline.request_reset()
         self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
-        overridable = {"qos_overriding_options": qos.overridable()}
-        self._subscriptions_while_active = [
-            self.create_subscription(
-                CameraInfo,
-                "camera_info",
-                self._pipeline.on_camera_info,
-                qos.camera_info(),
-                **overridable,
-            ),
-            self.create_subscription(
-                Image,
-                "image",
-                self._on_image,
-                qos.images(self.parameters.image_reliability),
-                **overridable,
-            ),
-        ]
+        self.statistics.activated()
+        self._subscriptions_while_active = input_topics.subscribe(
+            self, self.parameters, self._on_image, self._pipeline.camera.on_camera_info
+        )
         image = self._subscriptions_while_active[-1].topic_name
         self.get_logger().info(f"active: waiting for images on {image}")
         return result
@@ -178,7 +165,7 @@ class D3PoseNode(LifecycleNode):
 
     # -- Callbacks; all quick
 
-    def _on_image(self, image: Image) -> None:
+    def _on_image(self, image: Image | CompressedImage) -> None:
         self.statistics.received()
         if self._worker is None or self._pipeline is None:
             return
@@ -212,7 +199,8 @@ class D3PoseNode(LifecycleNode):
         state = diagnostics.NodeState(
             lifecycle=self._state_machine.current_state[1],
             failure=self._failure,
-            calibration=self._pipeline.calibration_problem if self._pipeline else "",
+            calibration=self._pipeline.camera.problem if self._pipeline else "",
+            thresholds=values,
             settings={"weights": values.weights, "body": values.body, "device": values.device},
         )
         name = self.get_fully_qualified_name()

@@ -16,6 +16,9 @@ from rclpy.parameter import Parameter
 from d3pose_core.errors import InputError
 
 RELIABILITIES = ("best_effort", "reliable")
+RAW, COMPRESSED = IMAGE_TRANSPORTS = ("raw", "compressed")
+# The geometry of images: as the lens made them, or straightened by image_proc.
+AUTO, DISTORTED, RECTIFIED = "auto", "distorted", "rectified"
 
 
 def _parameter(
@@ -40,6 +43,11 @@ def _parameter(
         "read_only": read_only,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def _threshold(default: float, description: str, largest: float) -> Any:
+    """A level of /diagnostics."""
+    return _parameter(default, f"{description}; 0: never.", between=(0.0, largest), live=True)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,21 @@ class NodeParameters:
         "a busy machine are many times slower.",
         between=(1, 64),
     )
-    max_people: int = _parameter(5, "Most people recovered at the same time.", between=(1, 20))
+    max_people: int = _parameter(
+        5, "Most people recovered at the same time.", between=(1, 20), live=True
+    )
+    image_transport: str = _parameter(
+        "raw",
+        "How images come: raw, from the topic image, or compressed, as JPEG or PNG from image/compressed.",
+        choices=IMAGE_TRANSPORTS,
+    )
+    image_geometry: str = _parameter(
+        AUTO,
+        "distorted: images as the lens makes them, described by K and D of camera_info. rectified: by "
+        "image_proc, described by P. auto: rectified where the image topic has image_proc's name "
+        "(image_rect...), else distorted.",
+        choices=(AUTO, DISTORTED, RECTIFIED),
+    )
     image_reliability: str = _parameter(
         "best_effort",
         "QoS of the image subscription. best_effort fits every camera driver; reliable loses fewer large "
@@ -88,6 +110,22 @@ class NodeParameters:
         between=(0.0, 60.0),
         live=True,
     )
+    use_depth: bool = _parameter(
+        False,
+        "Correct distances with the topic depth: depth images aligned with the colour images (REP-118).",
+    )
+    depth_tolerance_s: float = _parameter(
+        0.02,
+        "Largest difference between the stamps of an image and its depth image, s.",
+        between=(0.0, 0.5),
+        live=True,
+    )
+    depth_max_correction: float = _parameter(
+        0.5,
+        "A depth image that would move a person further than this share of the distance is not believed.",
+        between=(0.05, 2.0),
+        live=True,
+    )
     lazy: bool = _parameter(
         True, "Do no inference while nobody subscribes to any output.", live=True
     )
@@ -105,6 +143,23 @@ class NodeParameters:
     )
     diagnostics_period_s: float = _parameter(
         1.0, "Time between two /diagnostics messages, s.", between=(0.1, 60.0), read_only=True
+    )
+    no_image_warn_s: float = _threshold(2.0, "WARN after so long without an image, s", 3600.0)
+    no_image_error_s: float = _threshold(10.0, "ERROR after so long without an image, s", 3600.0)
+    busy_warn_ratio: float = _threshold(
+        0.5, "WARN when more than this share of the images is dropped for lack of time", 1.0
+    )
+    bad_image_warn_ratio: float = _threshold(
+        0.05, "WARN when more than this share of the images cannot be used", 1.0
+    )
+    bad_image_error_ratio: float = _threshold(
+        0.5, "ERROR when more than this share of the images cannot be used", 1.0
+    )
+    age_warn_ms: float = _threshold(
+        200.0, "WARN when the p95 age of images at publishing is higher, ms", 1e5
+    )
+    age_error_ms: float = _threshold(
+        1000.0, "ERROR when the p95 age of images at publishing is higher, ms", 1e5
     )
 
     def __post_init__(self) -> None:

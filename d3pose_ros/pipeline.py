@@ -9,12 +9,11 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
 from rclpy.lifecycle import LifecyclePublisher
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from d3pose_core.camera import Intrinsics
-from d3pose_core.errors import InputError
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
-from d3pose_ros import calibration, diagnostics, markers
+from d3pose_ros import diagnostics, markers
+from d3pose_ros.camera_view import CameraView
 from d3pose_ros.images import ImageError, to_bgr
 from d3pose_ros.messages import people_to_message
 from d3pose_ros.stamps import Order, StampOrder
@@ -53,26 +52,21 @@ class FramePipeline:
         statistics: diagnostics.FrameStatistics,
     ) -> None:
         self.outputs = outputs
-        self.calibration_problem = ""
         self._node = node
         self._logger = node.get_logger()
         self._recovery = recovery
         self._statistics = statistics
+        self.camera = CameraView(
+            node.resolve_topic_name("image"), self._logger.warning, self._logger.info
+        )
         self._stamps = StampOrder()
         self._reset_requested = threading.Event()
-        self._camera_info: CameraInfo | None = None
-        self._first_image_s: float | None = None
-        self._warned: set[str] = set()
         self._next_log_s: dict[str, float] = {}
         self._shown_meshes = markers.ShownMarkers([markers.MESH_NAMESPACE])
         self._shown_skeletons = markers.ShownMarkers(
             [markers.BONES_NAMESPACE, markers.JOINTS_NAMESPACE]
         )
         self._next_markers_s = 0.0
-
-    def on_camera_info(self, info: CameraInfo) -> None:
-        """The latest one counts."""
-        self._camera_info = info
 
     def request_reset(self) -> None:
         """Forgets all motion before the next image: in the worker's thread, which owns the recovery."""
@@ -92,7 +86,7 @@ class FramePipeline:
 
             torch.cuda.empty_cache()
 
-    def process(self, image: Image) -> None:
+    def process(self, image: Image | CompressedImage) -> None:
         """One image, from message to messages. Never raises: what goes wrong is counted and logged."""
         try:
             self._process(image)
@@ -103,7 +97,7 @@ class FramePipeline:
                 return  # the process is ending, and took the publishers away
             self._drop(RECOVERY_ERROR, f"an image could not be processed: {error!r}")
 
-    def _process(self, image: Image) -> None:
+    def _process(self, image: Image | CompressedImage) -> None:
         started = perf_counter()
         stamp_s = image.header.stamp.sec + image.header.stamp.nanosec * 1e-9
         frame = to_bgr(image)
@@ -117,7 +111,8 @@ class FramePipeline:
         if self._reset_requested.is_set():
             self._reset_requested.clear()
             self._recovery.reset()
-        intrinsics = self._intrinsics(image)
+        height, width = frame.shape[:2]
+        intrinsics = self.camera.intrinsics(width, height, self._node.parameters)
         if intrinsics is None:
             self._statistics.dropped(diagnostics.WAITING_FOR_CAMERA_INFO)
             return
@@ -131,42 +126,12 @@ class FramePipeline:
         published = perf_counter()
         stages["publish"] = (published - recovered) * 1e3
         stages["total"] = (published - started) * 1e3
-        stages["age at publish"] = self._node.get_clock().now().nanoseconds * 1e-6 - stamp_s * 1e3
+        stages[diagnostics.AGE] = self._node.get_clock().now().nanoseconds * 1e-6 - stamp_s * 1e3
         if self._markers_due():
             self._publish_markers(image, people)
             stages["markers"] = (perf_counter() - published) * 1e3
-        self._statistics.processed(len(people), stages, calibrated=not self.calibration_problem)
-
-    def _intrinsics(self, image: Image) -> Intrinsics | None:
-        """From camera_info, else from `hfov_deg`; None while camera_info may still come."""
-        info = self._camera_info
-        values = self._node.parameters
-        if info is None:
-            now = monotonic()
-            if self._first_image_s is None:
-                self._first_image_s = now
-            if now - self._first_image_s < values.camera_info_timeout_s:
-                return None
-            problem = "no camera_info received"
-        else:
-            try:
-                intrinsics = calibration.intrinsics(info, image.width, image.height)
-            except InputError as error:
-                problem = str(error)
-            else:
-                self.calibration_problem = ""
-                if calibration.is_distorted(info):
-                    self._warn_once(
-                        "the lens is distorted (camera_info.d), which is not corrected: subscribe to "
-                        "rectified images (image_proc's image_rect) for the best positions"
-                    )
-                return intrinsics
-        self.calibration_problem = (
-            f"{problem}; assuming a horizontal field of view of {values.hfov_deg:g} degrees (parameter "
-            "hfov_deg): distances are only as good as that"
-        )
-        self._warn_once(self.calibration_problem)
-        return Intrinsics.from_hfov(values.hfov_deg, image.width, image.height)
+        ids = [person.track_id for person in people]
+        self._statistics.processed(ids, stages, self.camera.cause)
 
     def _markers_due(self) -> bool:
         """At most `marker_rate_hz` times a second."""
@@ -181,7 +146,9 @@ class FramePipeline:
                 self._next_markers_s = now + 1 / rate
         return True
 
-    def _publish_markers(self, image: Image, people: list[RecoveredPerson]) -> None:
+    def _publish_markers(
+        self, image: Image | CompressedImage, people: list[RecoveredPerson]
+    ) -> None:
         lifetime_s = self._node.parameters.marker_lifetime_s
         ids = [person.track_id for person in people]
         if self.outputs.mesh.get_subscription_count():
@@ -206,9 +173,4 @@ class FramePipeline:
         now = monotonic()
         if now >= self._next_log_s.get(cause, 0.0):
             self._next_log_s[cause] = now + LOG_PERIOD_S
-            self._logger.warning(message)
-
-    def _warn_once(self, message: str) -> None:
-        if message not in self._warned:
-            self._warned.add(message)
             self._logger.warning(message)

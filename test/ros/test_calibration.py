@@ -1,10 +1,10 @@
 """CameraInfo in all the ways that drivers fill it in."""
 
+import cv2
 import numpy as np
 import pytest
 
-from d3pose_core.errors import InputError
-from d3pose_ros.calibration import intrinsics, is_distorted
+from d3pose_ros.calibration import CalibrationError, intrinsics, is_rectified
 
 
 def test_plain(make_camera_info):
@@ -42,17 +42,107 @@ def test_size_not_filled_in(make_camera_info):
 
 @pytest.mark.parametrize("focal", [0.0, float("nan"), -1.0, float("inf")])
 def test_uncalibrated(make_camera_info, focal):
-    with pytest.raises(InputError, match="not calibrated"):
+    with pytest.raises(CalibrationError, match="not calibrated") as refused:
         intrinsics(make_camera_info(focal=focal), 64, 48)
+    assert refused.value.cause == "not_calibrated"
+    assert refused.value.usable is None
+
+
+def test_no_principal_point(make_camera_info):
+    info = make_camera_info()
+    info.k[2] = float("nan")
+    with pytest.raises(CalibrationError, match="not calibrated"):
+        intrinsics(info, 64, 48)
 
 
 def test_another_cameras_info(make_camera_info):
-    with pytest.raises(InputError, match="640x480 px, the image has 640x640"):
+    with pytest.raises(CalibrationError, match="640x480 px, the image has 640x640") as refused:
         intrinsics(make_camera_info(640, 480), 640, 640)
+    assert refused.value.cause == "wrong_size"
 
 
-def test_distortion_is_noticed(make_camera_info):
+PLUMB_BOB = (-0.3, 0.12, 0.001, -0.0005, -0.02)
+RATIONAL = (0.4, -2.4, 0.0005, -0.0003, 1.4, 0.3, -2.3, 1.3)
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [
+        ("plumb_bob", PLUMB_BOB),
+        ("plumb_bob", PLUMB_BOB[:4]),
+        ("plumb_bob", (*PLUMB_BOB, 0.0, 0.0, 0.0)),  # filled up
+        ("rational_polynomial", RATIONAL),
+        ("rational_polynomial", PLUMB_BOB),
+        ("plumb_bob", RATIONAL),  # misnamed
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_distortion_of_raw_images(make_camera_info, model, coefficients, scale):
+    """Rays agree with OpenCV's rectification of pixels, at the calibrated size and at another."""
+    info = make_camera_info(640, 480, 500.0)
+    info.distortion_model, info.d = model, list(coefficients)
+    camera = intrinsics(info, int(640 * scale), int(480 * scale))
+    points = np.random.default_rng(0).uniform((-1.5, -1, 3), (1.5, 1, 5), (20, 3))
+    d = np.array(coefficients)
+    pixels, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), info.k.reshape(3, 3), d)
+    pixels = (pixels[:, 0] + 0.5) * scale - 0.5
+    np.testing.assert_allclose(camera.project(points), pixels, atol=1e-6)
+    np.testing.assert_allclose(camera.rays(pixels), points[:, :2] / points[:, 2:], atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["equidistant", "fisheye"])
+def test_fisheye(make_camera_info, model):
+    info = make_camera_info(640, 480, 300.0)
+    info.distortion_model, info.d = model, [-0.01, 0.04, -0.04, 0.01]
+    points = np.random.default_rng(0).uniform((-5, -3, 2), (5, 3, 4), (20, 3))
+    d, zero = np.array(info.d), np.zeros(3)
+    pixels, _ = cv2.fisheye.projectPoints(points[:, None], zero, zero, info.k.reshape(3, 3), d)
+    np.testing.assert_allclose(intrinsics(info, 640, 480).project(points), pixels[:, 0], atol=1e-6)
+
+
+def test_rectified_images_have_the_matrix_of_p(make_camera_info):
+    info = make_camera_info(640, 480, 500.0)
+    info.d = list(PLUMB_BOB)
+    info.p = [450.0, 0.0, 310.0, -50.0, 0.0, 455.0, 236.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    camera = intrinsics(info, 640, 480, rectified=True)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (450, 455, 310, 236)
+    assert camera.distortion is None
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 100, 40, 400, 300
+    assert sees_the_same(camera, intrinsics(info, 400, 300, rectified=True), (100, 40), 1.0)
+
+
+def test_rectified_images_without_p(make_camera_info):
+    info = make_camera_info(640, 480, 500.0)
+    assert intrinsics(info, 640, 480, rectified=True).fx == 500, "nothing to rectify: P is K"
+    info.d = list(PLUMB_BOB)
+    with pytest.raises(CalibrationError, match=r"camera_info\.p has fx=0\.0"):
+        intrinsics(info, 640, 480, rectified=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [("omnidirectional", (0.1, 0.2)), ("plumb_bob", (float("nan"),) * 5), ("", PLUMB_BOB)],
+)
+def test_without_a_usable_distortion_the_matrix_remains(make_camera_info, model, coefficients):
+    info = make_camera_info(640, 480, 500.0)
+    info.distortion_model, info.d = model, list(coefficients)
+    with pytest.raises(CalibrationError) as refused:
+        intrinsics(info, 640, 480)
+    assert refused.value.cause == "unusable_distortion"
+    assert refused.value.usable.fx == 500
+    assert refused.value.usable.distortion is None
+
+
+def test_no_distortion_needs_no_model(make_camera_info):
     info = make_camera_info()
-    assert not is_distorted(info)
-    info.d = [0.0, -0.1, 0.0, 0.0, 0.0]
-    assert is_distorted(info)
+    info.distortion_model = ""
+    assert intrinsics(info, 64, 48).distortion is None
+
+
+def test_image_procs_topic_names():
+    for topic in ("/camera/image_rect", "/image_rect_color", "/a/image_rect/compressed"):
+        assert is_rectified("auto", topic)
+        assert not is_rectified("distorted", topic)
+    for topic in ("/camera/image_raw", "/image", "/rectangle/image"):
+        assert not is_rectified("auto", topic)
+        assert is_rectified("rectified", topic)

@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from d3pose_ros import diagnostics
 from d3pose_ros.diagnostics import FrameStatistics, NodeState
+from d3pose_ros.parameters import NodeParameters
 
 ACTIVE = NodeState(lifecycle="active")
 
@@ -49,12 +50,12 @@ def test_counts_rates_and_percentiles(statistics, clock):
     latencies = iter(range(1, 1000))
 
     def process():
-        statistics.processed(2, {"network": float(next(latencies))}, calibrated=False)
+        statistics.processed([4, 7], {"network": float(next(latencies))}, "no_camera_info")
 
     stream(statistics, clock, seconds=10, hz=10, each=process)
     got = values(statistics)
     assert got["images received"] == got["images processed"] == "100"
-    assert got["images without calibration"] == "100"
+    assert got["uncalibrated/no_camera_info"] == "100"
     assert got["people"] == "2"
     assert float(got["images received per s"]) == pytest.approx(10, abs=0.3)
     assert float(got["network ms p50"]) == pytest.approx(50.5)
@@ -75,12 +76,83 @@ def test_drops_are_counted_by_cause(statistics):
     assert (got["dropped/busy"], got["dropped/empty_image"]) == ("2", "1")
 
 
-def test_no_image_warns(statistics, clock):
-    clock.now += diagnostics.NO_IMAGE_WARN_S + 0.1
-    assert status(statistics).level == DiagnosticStatus.WARN
-    assert "no image" in status(statistics).message
+def test_silence(statistics, clock):
+    clock.now += 100  # inactive for long
+    statistics.activated()
+    assert status(statistics).level == DiagnosticStatus.OK
+    for seconds, level in ((2.1, DiagnosticStatus.WARN), (8.0, DiagnosticStatus.ERROR)):
+        clock.now += seconds
+        assert status(statistics).level == level
+        assert "no image" in status(statistics).message
     statistics.received()
     assert status(statistics).level == DiagnosticStatus.OK
+
+
+def test_age(statistics, clock):
+    def age(ms, images=200):
+        for _ in range(images):
+            statistics.received()
+            statistics.processed([], {diagnostics.AGE: ms})
+        return status(statistics)
+
+    assert age(100.0).level == DiagnosticStatus.OK
+    assert age(300.0, 8).level == DiagnosticStatus.OK, "fewer than 1 in 20"
+    assert age(300.0, 8).level == DiagnosticStatus.WARN
+    assert "300 ms after their image" in status(statistics).message
+    assert age(1200.0).level == DiagnosticStatus.ERROR
+    for another_clock in (1.7e12, -5e3):
+        assert age(another_clock).level == DiagnosticStatus.WARN
+        assert "use_sim_time" in status(statistics).message
+    never = NodeState("active", thresholds=NodeParameters(age_warn_ms=0.0, age_error_ms=0.0))
+    assert status(statistics, never).level == DiagnosticStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "level"),
+    [
+        ({}, DiagnosticStatus.ERROR),  # 3 of 5 are bad
+        ({"bad_image_error_ratio": 0.7}, DiagnosticStatus.WARN),
+        ({"bad_image_error_ratio": 0.7, "bad_image_warn_ratio": 0.7}, DiagnosticStatus.OK),
+        ({"bad_image_error_ratio": 0.0, "bad_image_warn_ratio": 0.0}, DiagnosticStatus.OK),
+    ],
+)
+def test_thresholds_of_bad_images(statistics, thresholds, level):
+    for bad in (True, False, True, True, False):
+        statistics.received()
+        if bad:
+            statistics.dropped("malformed_image")
+    state = NodeState("active", thresholds=NodeParameters(**thresholds))
+    assert status(statistics, state).level == level
+
+
+def test_threshold_of_busy_drops_can_be_raised(statistics, clock):
+    stream(statistics, clock, 2, 10, lambda: statistics.dropped("busy"))
+    state = NodeState("active", thresholds=NodeParameters(busy_warn_ratio=1.0))
+    assert status(statistics, state).level == DiagnosticStatus.OK
+
+
+def test_an_error_goes_before_a_warning(statistics):
+    statistics.received()
+    statistics.dropped("malformed_image")
+    state = NodeState("active", calibration="no camera_info received")
+    assert status(statistics, state).level == DiagnosticStatus.ERROR
+
+
+def test_window_fill(statistics):
+    for frame in range(40):
+        statistics.processed([1] if frame < 25 else [1, 2], {})
+    assert (values(statistics)["window/1"], values(statistics)["window/2"]) == ("30/30", "15/30")
+    statistics.processed([2], {})
+    assert "window/1" not in values(statistics), "who is not seen has left"
+    statistics.activated()
+    statistics.processed([2], {})
+    assert values(statistics)["window/2"] == "1/30"
+
+
+def test_events_are_counted(statistics):
+    statistics.happened("depth/used")
+    statistics.happened("depth/used")
+    assert values(statistics)["depth/used"] == "2"
 
 
 def test_mostly_busy_warns(statistics, clock):

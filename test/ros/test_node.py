@@ -211,7 +211,7 @@ def test_camera_info_is_used(make_bench):
 
     bench.graph.wait_until(lambda: bench.people, "people with camera_info", between=camera)
     assert bench.recovery.calls[0][2].fx == 77.0
-    assert bench.node._pipeline.calibration_problem == ""
+    assert bench.node._pipeline.camera.problem == ""
 
 
 @pytest.mark.parametrize("focal", [None, 0.0, float("nan")])
@@ -219,14 +219,15 @@ def test_without_calibration_the_field_of_view_serves(make_bench, focal):
     bench = make_bench(hfov_deg=90.0).start()
     if focal is not None:
         bench.graph.wait_until(
-            lambda: bench.node._pipeline._camera_info,
+            lambda: bench.node._pipeline.camera._camera_info,
             "camera_info",
             between=lambda: bench.infos.publish(bench.make_camera_info(focal=focal)),
         )
     bench.send(1.0)
     bench.graph.wait_until(lambda: bench.people, "people")
     assert bench.recovery.calls[0][2].fx == pytest.approx(32.0)  # half of 64 px at 45 degrees
-    bench.wait_for_count("images without calibration", 1)
+    cause = "no_camera_info" if focal is None else "not_calibrated"
+    bench.wait_for_count(f"uncalibrated/{cause}", 1)
     assert bench.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
     assert "hfov_deg" in bench.diagnostics[-1].status[0].message
 
@@ -344,13 +345,13 @@ def test_parameters_change_when_they_may(make_bench):
     assert result.successful
     bench.start()
     live, fixed = bench.node.set_parameters(
-        [Parameter("hfov_deg", value=80.0), Parameter("max_people", value=3)]
+        [Parameter("hfov_deg", value=80.0), Parameter("threads", value=3)]
     )
     assert live.successful
     assert not fixed.successful
     assert "configure again" in fixed.reason
     assert bench.node.parameters.hfov_deg == 80.0
-    assert bench.node.parameters.max_people == 2
+    assert bench.node.parameters.threads == 1
 
 
 def test_qos_can_be_overridden(graph, make_image, make_camera_info):
