@@ -126,6 +126,11 @@ class MeshRecovery:
         self._tracks.clear()
         self._stamp_s = -np.inf
 
+    def limit(self, max_people: int) -> None:
+        """Recover at most so many people from the next frame on, if the observer can be told so."""
+        if isinstance(self.observer, BlazePoseObserver):
+            self.observer.limit(max_people)
+
     def __call__(
         self, image_bgr: np.ndarray, stamp_s: float, intrinsics: Intrinsics
     ) -> list[RecoveredPerson]:

@@ -59,6 +59,7 @@ class FramePipeline:
         self.camera = CameraView(
             node.resolve_topic_name("image"), self._logger.warning, self._logger.info
         )
+        self._max_people = node.parameters.max_people
         self._stamps = StampOrder()
         self._reset_requested = threading.Event()
         self._next_log_s: dict[str, float] = {}
@@ -116,6 +117,7 @@ class FramePipeline:
         if intrinsics is None:
             self._statistics.dropped(diagnostics.WAITING_FOR_CAMERA_INFO)
             return
+        self._limit_people(self._node.parameters.max_people)
         converted = perf_counter()
         people = self._recovery(frame, stamp_s, intrinsics)
         stages = {"convert": (converted - started) * 1e3, **self._recovery.stage_times_ms}
@@ -132,6 +134,12 @@ class FramePipeline:
             stages["markers"] = (perf_counter() - published) * 1e3
         ids = [person.track_id for person in people]
         self._statistics.processed(ids, stages, self.camera.cause)
+
+    def _limit_people(self, max_people: int) -> None:
+        """Follows the parameter, in the thread that owns the recovery."""
+        if max_people != self._max_people:
+            self._max_people = max_people
+            self._recovery.limit(max_people)
 
     def _markers_due(self) -> bool:
         """At most `marker_rate_hz` times a second."""

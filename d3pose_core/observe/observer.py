@@ -77,6 +77,10 @@ class BlazePoseObserver:
         self._search.reset()
         self._stamp_s = self._searched_s = -math.inf
 
+    def limit(self, max_people: int) -> None:
+        """Track at most so many from the next frame on."""
+        self._tracker.limit(max_people)
+
     def __call__(self, image_bgr: np.ndarray, stamp_s: float) -> list[PersonObservation]:
         """One frame: uint8 [H, W, 3] and its time, s. Returns the people seen in it, by id.
 

@@ -6,7 +6,7 @@ Knows landmarks only, not networks or images, so that it can be tested with made
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -104,6 +104,12 @@ class Tracker:
     def reset(self) -> None:
         """Forget everybody; ids go on counting."""
         self.tracks, self.lost = [], []
+
+    def limit(self, max_people: int) -> None:
+        """From now on track so many; of more than those, the ones tracked last are given up."""
+        self.config = replace(self.config, max_people=max_people)
+        for track in self.tracks[max_people:]:
+            self._lose(track)
 
     @property
     def is_full(self) -> bool:

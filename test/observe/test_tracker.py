@@ -186,6 +186,20 @@ def test_no_more_than_max_people():
     assert scene.tracker.is_full
 
 
+def test_the_limit_can_change():
+    scene = Scene(max_people=3)
+    people = [person(x) for x in (100, 400, 700)]
+    for _ in range(6):
+        reported = scene.frame(people)
+    first = min(reported)
+    scene.tracker.limit(1)
+    assert scene.frame(people).keys() == {first}, "the longest known stays"
+    scene.tracker.limit(3)
+    for _ in range(6):
+        again = scene.frame(people)
+    assert again.keys() == reported.keys(), "those given up are remembered"
+
+
 @pytest.mark.parametrize("size", [np.nan, 0.0, 5.0, 900.0])
 def test_a_roi_that_makes_no_sense_ends_the_track(size):
     scene = Scene()

@@ -48,6 +48,9 @@ class StandInRecovery:
     def reset(self):
         self.resets += 1
 
+    def limit(self, max_people):
+        self.max_people = max_people
+
     stage_times_ms = {"network": 1.5}  # noqa: RUF012
 
 
@@ -344,6 +347,9 @@ def test_parameters_change_when_they_may(make_bench):
     (result,) = bench.node.set_parameters([Parameter("max_people", value=2)])
     assert result.successful
     bench.start()
+    (result,) = bench.node.set_parameters([Parameter("max_people", value=99)])
+    assert not result.successful
+    assert result.reason
     live, fixed = bench.node.set_parameters(
         [Parameter("hfov_deg", value=80.0), Parameter("threads", value=3)]
     )
@@ -351,6 +357,13 @@ def test_parameters_change_when_they_may(make_bench):
     assert not fixed.successful
     assert "configure again" in fixed.reason
     assert bench.node.parameters.hfov_deg == 80.0
+    bench.node.set_parameters([Parameter("max_people", value=3)])
+    bench.send(1.0)
+    bench.graph.wait_until(lambda: bench.people, "people")
+    assert bench.recovery.max_people == 3
+    (result,) = bench.node.set_parameters([Parameter("autostart", value=False)])
+    assert not result.successful
+    assert result.reason
     assert bench.node.parameters.threads == 1
 
 
