@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -36,8 +37,20 @@ class TrainingBatch:
     truth: Truth
 
     def to(self, device: torch.device) -> TrainingBatch:
-        truth = {f.name: getattr(self.truth, f.name).to(device) for f in fields(self.truth)}
+        truth = {f.name: getattr(self.truth, f.name).to(device) for f in fields(Truth)}
         return TrainingBatch(self.observations.to(device), Truth(**truth))
+
+    @staticmethod
+    def cat(parts: Sequence[TrainingBatch]) -> TrainingBatch:
+        """One batch of several, all of the same number of frames."""
+
+        def joined(kind: type, values: list) -> dict[str, Tensor]:
+            return {f.name: torch.cat([getattr(v, f.name) for v in values]) for f in fields(kind)}
+
+        return TrainingBatch(
+            ObservationBatch(**joined(ObservationBatch, [p.observations for p in parts])),
+            Truth(**joined(Truth, [p.truth for p in parts])),
+        )
 
 
 def planted_feet(world_joints: Tensor, times_s: Tensor) -> Tensor:

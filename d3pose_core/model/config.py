@@ -8,15 +8,22 @@ from typing import Any
 
 from d3pose_core.errors import InputError
 
+VARIANTS = ("swin", "basic")
+LANDMARK_SLOTS = 36  # the length of `tokens.SLOT_ORDER`
+
 
 @dataclass(frozen=True)
 class D3PoseConfig:
     """Sizes of the network. Stage s sees `slots[s]` tokens a frame, each `embed_dims[s]` wide.
 
-    The first stage's 36 slots hold the 33 landmarks, one frame token and two fillers in body order
-    (see `tokens.SLOT_ORDER`), so that every window of six is one part of the body.
+    The defaults are the `swin` variant: the first stage's 36 slots hold the 33 landmarks, one frame token
+    and two fillers in body order (see `tokens.SLOT_ORDER`), so that every window of six is one part of
+    the body; every second block's windows are shifted. `D3PoseConfig.basic()` is plain attention: all
+    landmarks of a frame are one token, which sees those of the last 30 frames.
     """
 
+    variant: str = "swin"
+    merged_landmark_dim: int = 32  # of a landmark's token where the first stage has fewer slots
     embed_dims: tuple[int, ...] = (32, 48, 96, 128)
     depths: tuple[int, ...] = (2, 2, 2, 2)
     heads: tuple[int, ...] = (2, 3, 4, 4)
@@ -31,6 +38,8 @@ class D3PoseConfig:
 
     def __post_init__(self) -> None:
         stages = len(self.embed_dims)
+        if self.variant not in VARIANTS:
+            raise InputError(f"variant must be one of {VARIANTS}, got {self.variant!r}")
         for name in ("depths", "heads", "slots", "slot_windows"):
             if len(getattr(self, name)) != stages:
                 raise InputError(
@@ -44,14 +53,38 @@ class D3PoseConfig:
         for slots, window in zip(self.slots, self.slot_windows, strict=True):
             if slots % window:
                 raise InputError(f"{slots} slots do not divide into windows of {window}")
-        for fine, coarse in zip(self.slots, self.slots[1:], strict=False):
+        for fine, coarse in zip((LANDMARK_SLOTS, *self.slots), self.slots, strict=False):
             if fine % coarse:
                 raise InputError(f"{fine} slots do not merge into {coarse}")
+        if self.variant == "basic" and self.slot_windows != self.slots:
+            raise InputError(
+                f"the basic variant has no windows: slot_windows must be {self.slots}, "
+                f"got {self.slot_windows}"
+            )
         if self.encoder_frames < 2 or self.decoder_frames < 2:
             raise InputError(
                 "the windows must span at least 2 frames, got "
                 f"encoder_frames={self.encoder_frames}, decoder_frames={self.decoder_frames}"
             )
+
+    @property
+    def landmark_dim(self) -> int:
+        """The width of a landmark's token."""
+        merges = self.slots[0] != LANDMARK_SLOTS
+        return self.merged_landmark_dim if merges else self.embed_dims[0]
+
+    @classmethod
+    def basic(cls, **changes: Any) -> D3PoseConfig:
+        """Plain attention over time instead of shifted windows over time and body."""
+        sizes: dict[str, Any] = {
+            "variant": "basic",
+            "embed_dims": (128,) * 4,
+            "heads": (4,) * 4,
+            "slots": (1,) * 4,
+            "slot_windows": (1,) * 4,
+            "encoder_frames": 30,
+        }
+        return cls(**sizes | changes)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> D3PoseConfig:
@@ -64,7 +97,7 @@ class D3PoseConfig:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
-        return cls(**options)
+        return cls.basic(**options) if options.get("variant") == "basic" else cls(**options)
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

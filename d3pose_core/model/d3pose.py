@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from d3pose_core.model.config import D3PoseConfig
+from d3pose_core.model.config import LANDMARK_SLOTS, D3PoseConfig
 from d3pose_core.model.decoder import FEEDBACK_SIZE, Decoder, PoseHead, PosePrediction
 from d3pose_core.model.encoder import Encoder
 from d3pose_core.model.timeline import Timeline
@@ -124,7 +124,7 @@ class D3Pose(nn.Module):
         device = self.betas_weight.weight.device
         config = self.config
         return StreamState(
-            Timeline.empty(batch, config.encoder_frames - 1, config.slots[0], device),
+            Timeline.empty(batch, config.encoder_frames - 1, LANDMARK_SLOTS, device),
             Timeline.empty(batch, config.decoder_frames - 1, 1, device),
             self.encoder.empty_cache(batch, device),
             self.decoder.empty_cache(batch, device),

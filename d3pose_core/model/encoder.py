@@ -19,7 +19,7 @@ from d3pose_core.model.attention import (
     masked_attention,
     past_windows,
 )
-from d3pose_core.model.config import D3PoseConfig
+from d3pose_core.model.config import LANDMARK_SLOTS, D3PoseConfig
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.model.tokens import FRAME_FEATURES, LANDMARK_FEATURES, Tokens, slot_index
 
@@ -165,7 +165,14 @@ class Encoder(nn.Module):
     def __init__(self, config: D3PoseConfig):
         super().__init__()
         self.config = config
-        self.embed = LandmarkEmbedding(config.embed_dims[0], config.slots[0])
+        self.embed = LandmarkEmbedding(config.landmark_dim, LANDMARK_SLOTS)
+        self.merge_landmarks = (
+            nn.Identity()
+            if config.slots[0] == LANDMARK_SLOTS
+            else MergeSlots(
+                config.landmark_dim, LANDMARK_SLOTS // config.slots[0], config.embed_dims[0]
+            )
+        )
         self.stages, self.merges, self.regressors = (nn.ModuleList() for _ in range(3))
         for s, (dim, slots) in enumerate(zip(config.embed_dims, config.slots, strict=True)):
             window = config.slot_windows[s]
@@ -213,18 +220,19 @@ class Encoder(nn.Module):
         Args:
             x: [B, T, S, d] from `embed`.
             cache: of the frames before, see `empty_cache`.
-            timeline: of encoder_frames - 1 + T frames, `visible` at the first stage's slots.
+            timeline: of encoder_frames - 1 + T frames, `visible` at the landmarks' slots.
 
         Returns:
             one pose-like token a frame from each stage, [B, T, decoder_dim] each, and the new
             cache.
         """
         poses, new_cache, block_index = [], [], 0
+        x = self.merge_landmarks(x)
         for s, blocks in enumerate(self.stages):
             if s:
                 x = self.merges[s - 1](x)
-                merged = timeline.visible.unflatten(2, (self.config.slots[s], -1)).any(-1)
-                timeline = Timeline(timeline.age_s, timeline.seen, merged)
+            merged = timeline.visible.unflatten(2, (self.config.slots[s], -1)).any(-1)
+            timeline = Timeline(timeline.age_s, timeline.seen, merged)
             for block in cast(nn.ModuleList, blocks):
                 x, kept = block(x, cache[block_index], timeline)
                 new_cache.append(kept)

@@ -23,6 +23,8 @@ class TrainConfig:
     motions: tuple[str, ...]  # motion shards (.npz), relative to the working directory
     output: str  # checkpoint directory
     steps: int
+    measured: tuple[str, ...] = ()  # recordings of tools.measure_landmarks, of the training people
+    measured_share: float = 0.25  # of the windows come from them, the others from the simulator
     batch: int = 32  # windows a step
     frames: int = 60  # of each window
     initial_weights: str = ""  # a .safetensors file to start from instead of random weights
@@ -71,7 +73,8 @@ class TrainConfig:
         if not isinstance(values, dict) or set(values) - known:
             found = sorted(set(values) - known) if isinstance(values, dict) else type(values)
             raise InputError(f"{path}: unknown training options {found}; known are {sorted(known)}")
-        values["motions"] = tuple(values.get("motions", ()))
+        for name in ("motions", "measured"):
+            values[name] = tuple(values.get(name, ()))
         if "network" in values:
             values["network"] = D3PoseConfig.from_dict(values["network"])
         if "loss" in values:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
+from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.held_out import held_out_batches, score
@@ -91,6 +92,7 @@ def train(config: TrainConfig) -> Path:
 
     body = load_body("free-low")
     simulator = Simulator(MotionLibrary(config.motions, "train"), body, config.seed)
+    measured = MeasuredClips(config.measured, body) if config.measured else None
     held_out = []
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
@@ -118,7 +120,7 @@ def train(config: TrainConfig) -> Path:
             optimizer.set_rate(rate_factor(step, config))
             # A seed for each step and process, so that a resumed run goes on as if never stopped.
             simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
-            batch = simulator.sample(config.batch, config.frames).to(device)
+            batch = draw(simulator, measured, config).to(device)
             ramp = (step / config.steps - config.own_outputs_from) / 0.2
             mixed = config.precision == "bfloat16"
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
@@ -166,6 +168,17 @@ def train(config: TrainConfig) -> Path:
         dist.barrier()  # nobody leaves while the first process still scores
         dist.destroy_process_group()
     return output / "best.safetensors"
+
+
+def draw(
+    simulator: Simulator, measured: MeasuredClips | None, config: TrainConfig
+) -> TrainingBatch:
+    """The next batch: simulated windows, and a share of measured ones where there are any."""
+    share = round(config.batch * config.measured_share) if measured else 0
+    simulated = simulator.sample(config.batch - share, config.frames)
+    if measured is None or not share:
+        return simulated
+    return TrainingBatch.cat([simulated, measured.sample(share, config.frames, simulator.rng)])
 
 
 def join_processes() -> tuple[int, int, torch.device]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model.config import VARIANTS, D3PoseConfig
 from d3pose_core.model.d3pose import D3Pose, StreamState
 from d3pose_core.model.decoder import FEEDBACK_SIZE, PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
@@ -43,11 +44,11 @@ def double_precision():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.fixture(scope="module")
-def model(double_precision) -> D3Pose:
+@pytest.fixture(scope="module", params=[D3PoseConfig(), D3PoseConfig.basic()], ids=VARIANTS)
+def model(double_precision, request) -> D3Pose:
     """Larger weights than training starts from, so that every path matters."""
     torch.manual_seed(0)
-    model = D3Pose().eval()
+    model = D3Pose(request.param).eval()
     for parameter in model.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.08)

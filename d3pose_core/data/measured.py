@@ -1,0 +1,93 @@
+"""Windows of BlazePose's real reports on rendered people, for training beside the simulated ones.
+
+The simulator knows the errors' statistics; these have the errors themselves, whatever they depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from d3pose_core.body.model import BodyModel
+from d3pose_core.data.motions import MotionWindows, mirror
+from d3pose_core.data.rendered import RenderedSet
+from d3pose_core.data.simulator import TrainingBatch, Truth
+from d3pose_core.errors import InputError
+from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
+
+_MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
+# Windows in which the person is seldom found teach little.
+_LEAST_SEEN = 0.5
+
+
+class MeasuredClips:
+    """Draws windows of recordings by `tools.measure_landmarks`, mirrored half of the time."""
+
+    def __init__(self, paths: Sequence[str | Path], body: BodyModel) -> None:
+        recorded = RenderedSet.load(*paths)
+        recorded = recorded[recorded.seen.float().mean(1) >= _LEAST_SEEN]
+        if not len(recorded):
+            raise InputError(f"no clip in {[str(p) for p in paths]} shows a person long enough")
+        self._batch = TrainingBatch.cat(recorded.batches(body))
+        self.frames = recorded.seen.shape[1]
+
+    def __len__(self) -> int:
+        return len(self._batch.truth.betas)
+
+    def sample(self, batch: int, frames: int, rng: torch.Generator) -> TrainingBatch:
+        """`batch` windows of `frames` frames, which must not be more than the recordings have."""
+        if frames > self.frames:
+            raise InputError(f"the recordings have {self.frames} frames, {frames} were asked for")
+        clip = torch.randint(len(self), (batch,), generator=rng)
+        start = torch.randint(self.frames - frames + 1, (batch,), generator=rng)
+        rows, columns = clip[:, None], start[:, None] + torch.arange(frames)
+        truth = self._batch.truth
+        window = TrainingBatch(
+            self._batch.observations[rows, columns],
+            Truth(
+                truth.rotations[rows, columns],
+                truth.betas[clip],
+                truth.pelvis[rows, columns],
+                truth.joints[rows, columns],
+                truth.contact[rows, columns],
+            ),
+        )
+        return mirrored(window, torch.rand(batch, generator=rng) < 0.5)
+
+
+def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
+    """Left and right exchanged, as in a mirror, in the windows where `which` [B] is True.
+
+    Shapes stay as they are: the body's shape space is symmetric.
+    """
+    seen, truth = batch.observations, batch.truth
+    landmark, joint = list(LANDMARK_MIRROR), list(JOINT_MIRROR)
+    flip2, flip3 = torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0, 1.0])
+
+    def pick(changed: Tensor, x: Tensor) -> Tensor:
+        return torch.where(which.view(-1, *[1] * (x.ndim - 1)), changed, x)
+
+    observations = replace(
+        seen,
+        rays=pick(seen.rays[:, :, landmark] * flip2, seen.rays),
+        landmarks=pick(seen.landmarks[:, :, landmark] * flip3, seen.landmarks),
+        **{
+            name: pick(getattr(seen, name)[:, :, landmark], getattr(seen, name))
+            for name in ("depth_hint", "visibility", "presence")
+        },
+    )
+    moved = mirror(MotionWindows(truth.rotations, truth.pelvis), which)
+    return TrainingBatch(
+        observations,
+        Truth(
+            moved.rotations,
+            truth.betas,
+            moved.pelvis,
+            pick(truth.joints[:, :, joint] * flip3, truth.joints),
+            pick(truth.contact[:, :, _MIRROR_CONTACT], truth.contact),
+        ),
+    )
