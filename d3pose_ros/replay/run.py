@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from d3pose_core.body import FREE_BODIES, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
@@ -55,6 +57,8 @@ def run_replay(options: ReplayOptions) -> Summary:
 
         replayed, body_name, stages = replay_live(options, images, bag)
     else:
+        # Sums over several threads round differently; one thread gives the same on any number of cores.
+        torch.set_num_threads(1)
         recovery = MeshRecovery.from_pretrained(
             options.weights, options.device, options.body, options.max_people
         )
@@ -99,9 +103,9 @@ def _camera(options: ReplayOptions, image_topic: str) -> tuple[Camera, str]:
         if info_topic is not None:
             return RecordedCamera(options.bag, info_topic), info_topic
     hfov = DEFAULT_HFOV_DEG if options.hfov_deg is None else options.hfov_deg
-    source = f"a horizontal field of view of {hfov:g} degrees"
+    source = f"hfov {hfov:g} degrees"
     if options.hfov_deg is None:
-        source += ", assumed, for the bag has no camera_info: distances are only as good as that"
+        source += ", assumed: the bag has no camera_info, and distances are only as good as that"
     return lambda _, *size: Intrinsics.from_hfov(hfov, *size), source
 
 
