@@ -58,6 +58,9 @@ class RecoveredPerson:
     joints_2d: np.ndarray  # [24, 2] px
     joint_confidence: np.ndarray  # [24] 0..1 that the joint lies within CONFIDENT_WITHIN_M
     observation_age_s: float  # how old the newest observation of this person is (0: this frame)
+    # Sole to crown, m: that of `betas`; and how sure it is (0 where it was given). Distances err alike.
+    stature_m: float = float("nan")
+    stature_std_m: float = float("nan")
 
 
 @dataclass
@@ -81,10 +84,20 @@ class MeshRecovery:
     """
 
     def __init__(
-        self, observer: PersonObserver, model: D3Pose, body: BodyModel, weights: str = ""
+        self,
+        observer: PersonObserver,
+        model: D3Pose,
+        body: BodyModel,
+        weights: str = "",
+        stature_m: float | None = None,
     ) -> None:
         """Prefer `from_pretrained`; `weights` is the name that reports show."""
+        if stature_m is not None and not 0.4 <= stature_m <= 2.6:
+            raise InputError(
+                f"stature_m must be 0.4 to 2.6 m, or None to estimate; got {stature_m}"
+            )
         self.observer, self.model, self.body, self.weights = observer, model.eval(), body, weights
+        self.stature_m = stature_m
         self.device = next(model.parameters()).device
         self.stage_times_ms: dict[str, float] = {}
         self._tracks: dict[int, _Track] = {}
@@ -98,6 +111,7 @@ class MeshRecovery:
         body: str | Path = "free-low",
         max_people: int = 5,
         observer: PersonObserver | None = None,
+        stature_m: float | None = None,
     ) -> MeshRecovery:
         """A ready pipeline.
 
@@ -107,6 +121,8 @@ class MeshRecovery:
             body: "free-low", "free-mid", "free-full", or a licensed SMPL file's path.
             max_people: at most so many are tracked at once.
             observer: finds people and landmarks; BlazePose if None.
+            stature_m: how tall the people are, if known, 0.4 to 2.6 m: sets the scale of bodies and
+                distances, which one camera cannot see. None estimates it, person by person.
 
         Raises:
             ModelFileMissing: run `d3pose models fetch`.
@@ -118,7 +134,7 @@ class MeshRecovery:
             raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
         observer = observer or BlazePoseObserver(max_people=max_people)
         model = load_model(name_or_path, device)
-        return cls(observer, model, load_body(body, device), str(name_or_path))
+        return cls(observer, model, load_body(body, device), str(name_or_path), stature_m)
 
     def reset(self) -> None:
         """Forget everybody; track ids go on counting."""
@@ -254,6 +270,15 @@ class MeshRecovery:
         """The network's answer in the optical frame, for the people who were seen."""
         rotations = out_of_view(prediction.rotations, view)[:, 0]
         betas = prediction.betas[:, 0]
+        stature = self.body.stature(betas)
+        # A normal distribution of the logarithm, narrow enough that its width is relative.
+        stature_std = stature * (0.5 * prediction.stature_log_variance[:, 0]).exp()
+        if self.stature_m is not None:
+            known = torch.full_like(stature, self.stature_m)
+            betas = self.body.with_stature(betas, known)
+            # A person k times as tall who looks the same is k times as far.
+            pelvis = pelvis * (known / stature)[:, None]
+            stature, stature_std = known, torch.zeros_like(known)
         rest = self.body.joints_rest(betas)
         # The root turns the body about its pelvis joint, so `transl` is what brings that joint
         # there.
@@ -261,12 +286,13 @@ class MeshRecovery:
         joints = self.body.joints_matrices(rotations, betas, transl)
         confidence = probability_within(prediction.log_variance[:, 0], CONFIDENT_WITHIN_M)
         pose = roma.rotmat_to_rotvec(rotations)
-        arrays = [t.cpu().numpy() for t in (pose, betas, transl, joints, confidence)]
+        sizes = torch.stack([stature, stature_std], -1)
+        arrays = [t.cpu().numpy() for t in (pose, betas, transl, joints, confidence, sizes)]
         people = []
         for i, observation in enumerate(observations):
             if observation is None:
                 continue
-            pose_i, betas_i, transl_i, joints_i, confidence_i = (a[i] for a in arrays)
+            pose_i, betas_i, transl_i, joints_i, confidence_i, size_i = (a[i] for a in arrays)
             people.append(
                 RecoveredPerson(
                     track_id=observation.track_id,
@@ -279,6 +305,8 @@ class MeshRecovery:
                     joints_2d=intrinsics.project(joints_i).astype(np.float32),
                     joint_confidence=confidence_i,
                     observation_age_s=0.0,
+                    stature_m=float(size_i[0]),
+                    stature_std_m=float(size_i[1]),
                 )
             )
         return people

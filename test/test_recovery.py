@@ -207,3 +207,25 @@ def test_the_body_stands_on_the_person(clip_people):
 def _fresh(recovery, observer, person):
     recovery.reset()
     return run(recovery, observer, [person], 1)
+
+
+def test_a_given_stature_sets_the_scale(observer):
+    """One camera cannot see scale: twice as tall who looks the same is twice as far."""
+    network, body = load_model("d3pose-landmarks"), load_body("free-low")
+    seen = [standing_person(3)]
+    (estimated,) = run(MeshRecovery(observer, network, body), observer, seen, 30)
+    assert 1.4 < estimated.stature_m < 2.1
+    assert 0.0 < estimated.stature_std_m < 0.3
+
+    child = MeshRecovery(observer, network, body, stature_m=1.2)
+    (told,) = run(child, observer, seen, 30)
+    assert told.stature_m == pytest.approx(1.2) and told.stature_std_m == 0.0
+    assert body.stature(torch.as_tensor(told.betas)) == pytest.approx(1.2, abs=1e-4)
+    assert told.joints[0, 2] == pytest.approx(
+        estimated.joints[0, 2] * 1.2 / estimated.stature_m, rel=1e-4
+    )
+    # The image stays as it was, to within what the shape's other proportions change.
+    assert np.abs(told.joints_2d - estimated.joints_2d).mean() < 8
+
+    with pytest.raises(InputError, match=r"stature_m must be 0.4 to 2.6 m, .* got 17"):
+        MeshRecovery(observer, network, body, stature_m=17)
