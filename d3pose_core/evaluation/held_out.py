@@ -157,8 +157,8 @@ def score_run(run: Run, batches: list[TrainingBatch], body: BodyModel) -> dict[s
         add("mpjpe", mean_position_error_mm(joints, true_joints)[seen])
         add("pa_mpjpe", pa_mpjpe_mm(joints, true_joints)[seen])
         add("pve", mean_position_error_mm(vertices, true_vertices)[seen])
-        run = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
-        add("accel", acceleration_error_mm(joints, true_joints)[run])
+        unbroken = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
+        add("accel", acceleration_error_mm(joints, true_joints)[unbroken])
         distance = truth.pelvis.norm(dim=-1)
         add("translation", (100 * (pelvis - truth.pelvis).norm(dim=-1) / distance)[seen])
         pixel = project(joints + pelvis[:, :, None]) - project(truth.joints)
