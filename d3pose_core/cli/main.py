@@ -11,7 +11,7 @@ from d3pose_core.errors import D3PoseError
 
 # In the order of `d3pose --help`. Each names a module of this package with
 # `add_parser(subparsers)`, whose parser sets `run=<function(args) -> exit status>`.
-SUBCOMMANDS = ("demo", "video", "replay", "train", "models", "body", "doctor")
+SUBCOMMANDS = ("demo", "video", "replay", "train", "bench-models", "models", "body", "doctor")
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -41,7 +41,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     wanted = argv[:1] if argv and argv[0] in SUBCOMMANDS else SUBCOMMANDS
     for name in wanted:
         try:
-            module = importlib.import_module(f"d3pose_core.cli.{name}")
+            module = importlib.import_module(f"d3pose_core.cli.{name.replace('-', '_')}")
         except ImportError as error:
             _add_unavailable(subparsers, name, error)
         else:
