@@ -20,7 +20,7 @@ def image_topic(node: Node, transport: str) -> str:
     As image_transport names it, so that a remapping of `image` leads to the compressed topic too.
     """
     raw = node.resolve_topic_name(IMAGE)
-    return f"{raw}/compressed" if transport == COMPRESSED else raw
+    return node.resolve_topic_name(f"{raw}/compressed") if transport == COMPRESSED else raw
 
 
 def subscribe(
@@ -28,8 +28,12 @@ def subscribe(
     values: NodeParameters,
     on_image: Callable[[Image | CompressedImage], None],
     on_camera_info: Callable[[CameraInfo], None],
+    on_depth: Callable[[Image], None] | None,
 ) -> list[Subscription]:
-    """The subscriptions, the one of images last: then everything else is there when they come."""
+    """The subscriptions, the one of images last: then everything else is there when they come.
+
+    `on_depth`: None where no depth is wanted.
+    """
     overridable = {"qos_overriding_options": qos.overridable()}
     image_qos = qos.images(values.image_reliability)
     subscriptions = [
@@ -37,6 +41,10 @@ def subscribe(
             CameraInfo, CAMERA_INFO, on_camera_info, qos.camera_info(), **overridable
         )
     ]
+    if on_depth is not None:
+        subscriptions.append(
+            node.create_subscription(Image, DEPTH, on_depth, image_qos, **overridable)
+        )
     message_type = CompressedImage if values.image_transport == COMPRESSED else Image
     subscriptions.append(
         node.create_subscription(

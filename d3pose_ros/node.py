@@ -113,7 +113,11 @@ class D3PoseNode(LifecycleNode):
         self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
         self.statistics.activated()
         self._subscriptions_while_active = input_topics.subscribe(
-            self, self.parameters, self._on_image, self._pipeline.camera.on_camera_info
+            self,
+            self.parameters,
+            self._on_image,
+            self._pipeline.camera.on_camera_info,
+            self._pipeline.depth.buffer.add if self._pipeline.depth else None,
         )
         image = self._subscriptions_while_active[-1].topic_name
         self.get_logger().info(f"active: waiting for images on {image}")

@@ -12,8 +12,9 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CompressedImage, Image
 
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
-from d3pose_ros import diagnostics, markers
+from d3pose_ros import diagnostics, input_topics, markers
 from d3pose_ros.camera_view import CameraView
+from d3pose_ros.depth_stage import DepthStage
 from d3pose_ros.images import ImageError, to_bgr
 from d3pose_ros.messages import people_to_message
 from d3pose_ros.stamps import Order, StampOrder
@@ -56,9 +57,11 @@ class FramePipeline:
         self._logger = node.get_logger()
         self._recovery = recovery
         self._statistics = statistics
-        self.camera = CameraView(
-            node.resolve_topic_name("image"), self._logger.warning, self._logger.info
-        )
+        topic = input_topics.image_topic(node, node.parameters.image_transport)
+        self.camera = CameraView(topic, self._logger.warning, self._logger.info)
+        self.depth: DepthStage | None = None
+        if node.parameters.use_depth:
+            self.depth = DepthStage(recovery.body, statistics.happened, self._warn)
         self._max_people = node.parameters.max_people
         self._stamps = StampOrder()
         self._reset_requested = threading.Event()
@@ -82,6 +85,7 @@ class FramePipeline:
         """Frees the device's memory. Only while the worker does not run."""
         on_cuda = self._node.parameters.device.startswith("cuda")
         del self._recovery
+        self.depth = None
         if on_cuda:
             import torch
 
@@ -112,6 +116,8 @@ class FramePipeline:
         if self._reset_requested.is_set():
             self._reset_requested.clear()
             self._recovery.reset()
+            if self.depth is not None:
+                self.depth.reset()
         height, width = frame.shape[:2]
         intrinsics = self.camera.intrinsics(width, height, self._node.parameters)
         if intrinsics is None:
@@ -123,6 +129,10 @@ class FramePipeline:
         stages = {"convert": (converted - started) * 1e3, **self._recovery.stage_times_ms}
 
         recovered = perf_counter()
+        if self.depth is not None:
+            people = self.depth(people, image.header, intrinsics, self._node.parameters)
+            stages["depth"] = (perf_counter() - recovered) * 1e3
+            recovered = perf_counter()
         body = self._recovery.body
         self.outputs.people.publish(people_to_message(image.header, people, body.name, body.gender))
         published = perf_counter()
@@ -176,8 +186,12 @@ class FramePipeline:
             )
 
     def _drop(self, cause: str, message: str) -> None:
-        """Counts the image, and says why; each cause at most every LOG_PERIOD_S."""
+        """Counts the image, and says why."""
         self._statistics.dropped(cause)
+        self._warn(cause, message)
+
+    def _warn(self, cause: str, message: str) -> None:
+        """Each cause at most every LOG_PERIOD_S."""
         now = monotonic()
         if now >= self._next_log_s.get(cause, 0.0):
             self._next_log_s[cause] = now + LOG_PERIOD_S
