@@ -26,6 +26,9 @@ from d3pose_core.observe.tracker import Tracker, TrackerConfig
 _NEAR_LOST = (1.3, 2.0)
 # A detection this near to a tracked person (hips, in ROI sizes) is that person.
 _KNOWN = 0.25
+# Windows looked into in a stream's first frame, until somebody is found.
+_FIRST_SEARCHES = 8
+_FOUND_SCORE = 0.7
 
 
 class BlazePoseObserver:
@@ -114,12 +117,14 @@ class BlazePoseObserver:
             found += self._search.search_near(image_bgr, place, widening)
             searches = 1 if alone else 0
         elif alone and self._searches_own_windows:
-            searches = 2
+            searches = 2 if math.isfinite(self._searched_s) else _FIRST_SEARCHES
         else:
             searches = 1 if alone or is_due or self._tracker.lost else 0
         for _ in range(searches):
             found += self._search.search(image_bgr)
             self._searched_s = stamp_s
+            if alone and any(d.score >= _FOUND_SCORE for d in found):
+                break
         self._take_in(image_bgr, found, stamp_s)
 
     def _take_in(self, image_bgr: np.ndarray, found: list[Detection], stamp_s: float) -> None:

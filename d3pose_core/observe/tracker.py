@@ -40,7 +40,8 @@ class TrackerConfig:
     max_people: int = 5
     birth_score: float = 0.7  # needed to start a track
     keep_score: float = 0.5  # below it a track is lost
-    confirm_frames: int = 3  # frames in a row before a new person is reported
+    confirm_frames: int = 3  # frames in a row before a new person is reported, ...
+    sure_score: float = 0.95  # ... unless the landmark network is as sure as this from the start
     memory_s: float = 1.0  # a lost person who reappears within it has the old id
     max_gap_s: float = 2.0  # a longer pause in the stream ends all tracks
 
@@ -53,6 +54,10 @@ class TrackerConfig:
             raise InputError(
                 "scores must be 0 <= keep_score <= birth_score <= 1, not "
                 f"{self.keep_score} and {self.birth_score}"
+            )
+        if not self.birth_score <= self.sure_score:
+            raise InputError(
+                f"sure_score must be at least birth_score {self.birth_score}, not {self.sure_score}"
             )
         if self.memory_s < 0 or self.max_gap_s <= 0:
             raise InputError(
@@ -155,7 +160,8 @@ class Tracker:
     def people(self, stamp_s: float) -> list[PersonObservation]:
         """The confirmed people seen at this time, by id."""
         for track in self.tracks:
-            if track.track_id is None and track.frames >= self.config.confirm_frames:
+            confirmed = track.frames >= self.config.confirm_frames
+            if track.track_id is None and (confirmed or track.latest.score >= self.config.sure_score):
                 track.track_id = self._next_id
                 self._next_id += 1
         seen = [t for t in self.tracks if t.track_id is not None and t.seen_s == stamp_s]

@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 BODY = RNG.uniform([-0.18, -0.5], [0.18, 0.5], (33, 2))
 
 
-def person(x: float, y: float = 240.0, height: float = 200.0, score: float = 0.99) -> Landmarks:
+def person(x: float, y: float = 240.0, height: float = 200.0, score: float = 0.9) -> Landmarks:
     center = np.array([x, y], np.float32)
     return Landmarks(
         keypoints=(center + BODY * height).astype(np.float32),
@@ -64,6 +64,11 @@ class Scene:
 def test_a_person_is_reported_once_confirmed():
     scene = Scene(confirm_frames=3)
     assert [list(scene.frame([person(100)])) for _ in range(4)] == [[], [], [0], [0]]
+
+
+def test_a_person_who_is_seen_surely_is_reported_at_once():
+    scene = Scene(confirm_frames=3, sure_score=0.95)
+    assert list(scene.frame([person(100, score=0.97)])) == [0]
 
 
 def test_a_flash_is_never_reported():
