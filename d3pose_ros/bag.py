@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
@@ -170,7 +170,7 @@ class RecordedMessage:
 
     topic: str
     received_ns: int
-    message: object
+    message: Any
 
 
 def read_bag(path: Path, topics: tuple[str, ...] = ()) -> Iterator[RecordedMessage]:

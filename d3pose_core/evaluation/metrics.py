@@ -15,13 +15,18 @@ def root_aligned(points: Tensor, root: Tensor) -> Tensor:
     return points - root[..., None, :]
 
 
+def position_errors_mm(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Distance of each pair of corresponding points [..., N, 3] -> [..., N], mm."""
+    return 1000 * (predicted - truth).norm(dim=-1)
+
+
 def mean_position_error_mm(predicted: Tensor, truth: Tensor) -> Tensor:
     """Mean distance of corresponding points [..., N, 3] -> [...], mm: MPJPE of joints, PVE of
     vertices.
 
     Align both first (`root_aligned`), as MPJPE does at the pelvis.
     """
-    return 1000 * (predicted - truth).norm(dim=-1).mean(-1)
+    return position_errors_mm(predicted, truth).mean(-1)
 
 
 def procrustes_aligned(predicted: Tensor, truth: Tensor) -> Tensor:
@@ -58,3 +63,20 @@ def acceleration_error_mm(predicted: Tensor, truth: Tensor) -> Tensor:
         difference[..., 2:, :, :] - 2 * difference[..., 1:-1, :, :] + difference[..., :-2, :, :]
     )
     return 1000 * second.norm(dim=-1).mean(-1)
+
+
+def acceleration_error_m_s2(predicted: Tensor, truth: Tensor, times_s: Tensor) -> Tensor:
+    """Mean difference of accelerations, m/s^2, at time steps that need not be equal.
+
+    Args:
+        predicted, truth: [T, N, 3].
+        times_s: [T], increasing.
+
+    Returns:
+        [T - 2].
+    """
+    difference = predicted - truth
+    steps = (times_s[1:] - times_s[:-1])[:, None, None]
+    velocity = (difference[1:] - difference[:-1]) / steps
+    acceleration = 2 * (velocity[1:] - velocity[:-1]) / (steps[1:] + steps[:-1])
+    return acceleration.norm(dim=-1).mean(-1)
