@@ -23,6 +23,7 @@ from d3pose_core.body import BodyModel, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose, StreamState
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
@@ -310,14 +311,3 @@ class MeshRecovery:
                 )
             )
         return people
-
-
-def probability_within(log_variance: Tensor, radius_m: float) -> Tensor:
-    """Probability that a 3D point with isotropic Gaussian error lies within `radius_m` of its mean.
-
-    Args:
-        log_variance: of the error along each axis, log m^2, any shape.
-    """
-    ratio = radius_m / (0.5 * log_variance.clamp(-12, 6)).exp()
-    shell = (2 / torch.pi) ** 0.5 * ratio * torch.exp(-0.5 * ratio.square())
-    return (torch.erf(ratio / 2**0.5) - shell).clamp(0, 1)

@@ -7,9 +7,10 @@ import torch
 from d3pose_core import InputError, Intrinsics, MeshRecovery
 from d3pose_core.body import load_body
 from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model.confidence import probability_within
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import PersonObservation
-from d3pose_core.recovery import MEMORY_S, probability_within
+from d3pose_core.recovery import MEMORY_S
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, LANDMARK_TO_JOINT
 from d3pose_core.video import ClipReader
 

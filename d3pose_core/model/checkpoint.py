@@ -40,6 +40,12 @@ def weights_path(name_or_path: str | Path) -> Path:
     return Path(name_or_path)
 
 
+def load_notes(path: Path) -> dict:
+    """What `save_model` was told of how the weights came to be."""
+    with safe_open(path, framework="pt") as file:
+        return json.loads((file.metadata() or {}).get("notes", "{}"))
+
+
 def load_model(name_or_path: str | Path, device: str = "cpu") -> D3Pose:
     """A network ready for inference.
 

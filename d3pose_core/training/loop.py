@@ -21,7 +21,8 @@ from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.held_out import held_out_batches, score
-from d3pose_core.model.checkpoint import load_model, save_model
+from d3pose_core.evaluation.reliability import calibrate, joint_errors, reliability
+from d3pose_core.model.checkpoint import load_model, load_notes, save_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import encode_feedback
 from d3pose_core.training.config import TrainConfig
@@ -81,7 +82,7 @@ def train(config: TrainConfig) -> Path:
 
     Started by `torchrun`, each process draws its own windows and the gradients are averaged; each has
     a GPU where there are enough. The output folder gets `best.safetensors` (averaged weights with the
-    lowest held-out MPJPE), `resume.pt`, `curve.csv` (one line a
+    lowest held-out MPJPE, joint confidences calibrated at the end), `resume.pt`, `curve.csv` (one line a
     validation) and, where the tensorboard package is installed, its event files.
     """
     torch.set_num_threads(config.threads)
@@ -164,10 +165,20 @@ def train(config: TrainConfig) -> Path:
                     save_model(kept, output / "best.safetensors", notes)
                 progress = {"step": step, "best": best, "spent": spent}
                 _save_resume(output / "resume.pt", model, averaged, optimizer, progress)
+    if rank == 0:
+        calibrate_file(output / "best.safetensors", held_out)
     if processes > 1:
         dist.barrier()  # nobody leaves while the first process still scores
         dist.destroy_process_group()
     return output / "best.safetensors"
+
+
+def calibrate_file(path: Path, held_out: list[TrainingBatch]) -> None:
+    """Make the joint confidences of a finished network reliable, on people it was not trained on."""
+    body, model = load_body("free-low"), load_model(path)
+    calibrate(model, joint_errors(model, held_out, body))
+    error = reliability(joint_errors(model, held_out, body)).expected_error
+    save_model(model, path, load_notes(path) | {"calibration_error": round(error, 4)})
 
 
 def draw(
