@@ -75,21 +75,22 @@ class D3PoseNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model and makes the publishers. On failure the node stays unconfigured."""
-        values = self.parameters
+        before = list(self.publishers)
+        try:
+            self._configure(self.parameters)
+        except Exception as error:  # torch and others raise many types; none may end the process
+            for publisher in list(self.publishers):
+                if publisher not in before:
+                    self.destroy_publisher(publisher)
+            return self._fail("configured", error)
+        self._failure = ""
+        return super().on_configure(state)
+
+    def _configure(self, values: NodeParameters) -> None:
         self.get_logger().info(
             f"loading {values.weights} on {values.device} with body {values.body}"
         )
-        try:
-            recovery = self._recovery_factory(values)
-        except Exception as error:  # torch and others raise many types; none may end the process
-            # An error made for users is a sentence; of any other the type helps too.
-            text = (
-                str(error) if isinstance(error, D3PoseError) else f"{type(error).__name__}: {error}"
-            )
-            self._failure = f"cannot be configured: {text}"
-            self.get_logger().error(self._failure)
-            return TransitionCallbackReturn.FAILURE
-        self._failure = ""
+        recovery = self._recovery_factory(values)
         overridable = {"qos_overriding_options": qos.overridable()}
         outputs = Outputs(
             people=self.create_lifecycle_publisher(
@@ -103,22 +104,39 @@ class D3PoseNode(LifecycleNode):
             ),
         )
         self._pipeline = FramePipeline(self, recovery, outputs, self.statistics)
-        return super().on_configure(state)
+
+    def _fail(self, to_be: str, error: Exception) -> TransitionCallbackReturn:
+        """Says why a transition failed, in the log and the diagnostics."""
+        # An error made for users is a sentence; of any other the type helps too.
+        text = str(error) if isinstance(error, D3PoseError) else f"{type(error).__name__}: {error}"
+        self._failure = f"cannot be {to_be}: {text}"
+        self.get_logger().error(self._failure)
+        return TransitionCallbackReturn.FAILURE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribes, and begins to process."""
+        """Subscribes, and begins to process. On failure the node stays inactive."""
         assert self._pipeline is not None
         result = super().on_activate(state)
+        before = list(self.subscriptions)
         self._pipeline.request_reset()
         self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
         self.statistics.activated()
-        self._subscriptions_while_active = input_topics.subscribe(
-            self,
-            self.parameters,
-            self._on_image,
-            self._pipeline.camera.on_camera_info,
-            self._pipeline.depth.buffer.add if self._pipeline.depth else None,
-        )
+        try:
+            self._subscriptions_while_active = input_topics.subscribe(
+                self,
+                self.parameters,
+                self._on_image,
+                self._pipeline.camera.on_camera_info,
+                self._pipeline.depth.buffer.add if self._pipeline.depth else None,
+            )
+        except Exception as error:  # e.g. a QoS override that does not exist
+            self._subscriptions_while_active = [
+                subscription for subscription in self.subscriptions if subscription not in before
+            ]
+            self._stop()
+            super().on_deactivate(state)
+            return self._fail("activated", error)
+        self._failure = ""
         image = self._subscriptions_while_active[-1].topic_name
         self.get_logger().info(f"active: waiting for images on {image}")
         return result

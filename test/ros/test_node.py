@@ -90,6 +90,32 @@ def test_missing_models_leave_it_unconfigured(make_bench):
     bench.graph.wait_until(lambda: bench.people, "people once the files are there")
 
 
+@pytest.mark.parametrize(
+    ("override", "state"),
+    [
+        ({"qos_overrides./d3pose/mesh.publisher.reliability": "tcp"}, "unconfigured"),
+        ({"qos_overrides./image.subscription.depth": -3}, "inactive"),
+    ],
+)
+def test_what_cannot_be_set_up_is_said_and_leaves_nothing_behind(make_bench, override, state):
+    bench = make_bench(**override)
+    publishers, subscriptions = list(bench.node.publishers), list(bench.node.subscriptions)
+    result = bench.node.trigger_configure()
+    if state == "inactive":
+        assert result == SUCCESS
+        result = bench.node.trigger_activate()
+        assert list(bench.node.subscriptions) == subscriptions
+        assert bench.node.trigger_cleanup() == SUCCESS
+    assert result == FAILURE
+    assert list(bench.node.publishers) == publishers
+    assert bench.node._worker is None
+    bench.graph.wait_until(lambda: bench.diagnostics, "diagnostics")
+    status = bench.diagnostics[-1].status[0]
+    assert status.level == DiagnosticStatus.ERROR
+    assert "cannot be" in status.message
+    assert "Exception" in status.message or "Error" in status.message
+
+
 def test_bad_images_are_counted_and_survived(make_bench):
     bench = make_bench().start()
     for k, (encoding, cause) in enumerate(
