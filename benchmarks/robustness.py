@@ -1,0 +1,65 @@
+"""What hard conditions cost: rolled cameras, back views, sides mistaken by the landmark network, gaps.
+
+    python benchmarks/robustness.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
+
+The same held-out sequences every time (d3pose_core/evaluation/held_out.py), changed as the row says.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from d3pose_core.body import load_body
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.evaluation.held_out import held_out_batches, score
+from d3pose_core.evaluation.robustness import facing, in_runs, lost, rolled, sides_mistaken
+from d3pose_core.model.checkpoint import load_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("shards", nargs="+", help="motion shards (docs/training.md)")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument("--weights", default="d3pose-landmarks")
+    parser.add_argument("--sequences", type=int, default=128, help="of 3 s each")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+
+    body, model = load_body("free-low"), load_model(args.weights)
+    plain = held_out_batches(MotionLibrary(args.shards, args.split), body, args.sequences)
+    rng = torch.Generator().manual_seed(7)
+
+    def only(batch: TrainingBatch, low: float, high: float) -> TrainingBatch:
+        """The sequences seen from `low` to `high` degrees, on average."""
+        angle = facing(batch).mean(1)
+        keep = (angle >= low) & (angle < high)
+        truth = {name: value[keep] for name, value in vars(batch.truth).items()}
+        return TrainingBatch(batch.observations[keep], type(batch.truth)(**truth))
+
+    rows = {
+        "as simulated": plain,
+        **{f"camera rolled by {a:+d} degrees": [rolled(b, a) for b in plain] for a in (-20, 20)},
+        "seen from the front": [only(b, 0, 60) for b in plain],
+        "seen from the side": [only(b, 60, 120) for b in plain],
+        "seen from behind": [only(b, 120, 180.1) for b in plain],
+        "sides mistaken in 35 %, runs of 0.3 s": [
+            sides_mistaken(b, in_runs(b, 0.35, 0.3, rng)) for b in plain
+        ],
+        "sides mistaken in 35 %, runs of 1 s": [
+            sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in plain
+        ],
+        "not found in 20 %, runs of 0.2 s": [lost(b, in_runs(b, 0.2, 0.2, rng)) for b in plain],
+    }
+    print(f"{'':40s}{'MPJPE':>8s}{'PA':>8s}{'accel':>8s}   mm, mm, mm/frame^2")
+    for label, batches in rows.items():
+        some = [b for b in batches if len(b.truth.betas)]
+        scores = score(model, some, body)
+        values = (scores[name] for name in ("mpjpe", "pa_mpjpe", "accel"))
+        print(f"{label:40s}" + "".join(f"{value:8.1f}" for value in values), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The same people seen under harder conditions: a rolled camera, sides mistaken, frames lost.
+
+Each function takes a batch and returns what the observer and the truth would have been; scores of the
+two show what the condition costs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.skeleton import LANDMARK_MIRROR
+
+
+def rolled(batch: TrainingBatch, degrees: float) -> TrainingBatch:
+    """The camera turned about its optical axis; exact, for landmarks that report what they see."""
+    angle = math.radians(degrees)
+    turn = torch.tensor(
+        [
+            [math.cos(angle), -math.sin(angle), 0.0],
+            [math.sin(angle), math.cos(angle), 0.0],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    seen, truth = batch.observations, batch.truth
+    rotations = truth.rotations.clone()
+    rotations[:, :, 0] = turn @ rotations[:, :, 0]
+    return TrainingBatch(
+        replace(seen, rays=seen.rays @ turn[:2, :2].T, landmarks=seen.landmarks @ turn.T),
+        replace(
+            truth, rotations=rotations, pelvis=truth.pelvis @ turn.T, joints=truth.joints @ turn.T
+        ),
+    )
+
+
+def sides_mistaken(batch: TrainingBatch, when: Tensor) -> TrainingBatch:
+    """Front taken for back in the frames `when` [B, T]: left and right swapped, near and far too."""
+    seen = batch.observations
+    mirror = list(LANDMARK_MIRROR)
+    behind = torch.tensor([1.0, 1.0, -1.0])
+
+    def pick(changed: Tensor, x: Tensor) -> Tensor:
+        return torch.where(when.view(*when.shape, *[1] * (x.ndim - 2)), changed, x)
+
+    swapped = {
+        name: pick(getattr(seen, name)[:, :, mirror], getattr(seen, name))
+        for name in ("rays", "visibility", "presence")
+    }
+    return TrainingBatch(
+        replace(
+            seen,
+            **swapped,
+            landmarks=pick(seen.landmarks[:, :, mirror] * behind, seen.landmarks),
+            depth_hint=pick(-seen.depth_hint[:, :, mirror], seen.depth_hint),
+        ),
+        batch.truth,
+    )
+
+
+def lost(batch: TrainingBatch, when: Tensor) -> TrainingBatch:
+    """Nobody found in the frames `when` [B, T]."""
+    seen = batch.observations
+    return TrainingBatch(replace(seen, seen=seen.seen & ~when), batch.truth)
+
+
+def facing(batch: TrainingBatch) -> Tensor:
+    """[B, T] degrees between where the pelvis faces and the camera: 0 seen from the front, 180 behind."""
+    forward = batch.truth.rotations[:, :, 0, :, 2]  # the body's +z
+    toward = -torch.nn.functional.normalize(batch.truth.pelvis, dim=-1)
+    return torch.rad2deg(torch.acos((forward * toward).sum(-1).clamp(-1, 1)))
+
+
+def in_runs(batch: TrainingBatch, share: float, length_s: float, rng: torch.Generator) -> Tensor:
+    """[B, T] bool: about a `share` of the frames, in runs of about `length_s` seconds."""
+    step = batch.observations.step_s.clamp_min(1e-3)
+    leave = torch.rand(step.shape, generator=rng) < step / length_s
+    enter = torch.rand(step.shape, generator=rng) < step * share / (length_s * (1 - share))
+    state = torch.rand(len(step), generator=rng) < share
+    out = []
+    for t in range(step.shape[1]):
+        state = torch.where(state, ~leave[:, t], enter[:, t])
+        out.append(state)
+    return torch.stack(out, 1)
