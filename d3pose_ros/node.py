@@ -24,7 +24,7 @@ from visualization_msgs.msg import MarkerArray
 
 from d3pose_core.errors import D3PoseError
 from d3pose_core.recovery import MeshRecovery
-from d3pose_ros import diagnostics, input_topics, parameters, qos
+from d3pose_ros import diagnostics, input_topics, parameters, qos, resources
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
 from d3pose_ros.pipeline import FramePipeline, Outputs
@@ -223,7 +223,12 @@ class D3PoseNode(LifecycleNode):
             failure=self._failure,
             calibration=self._pipeline.camera.problem if self._pipeline else "",
             thresholds=values,
-            settings={"weights": values.weights, "body": values.body, "device": values.device},
+            settings={
+                "weights": values.weights,
+                "body": values.body,
+                "device": values.device,
+                **resources.usage(values.device),
+            },
         )
         name = self.get_fully_qualified_name()
         self._diagnostics.publish(
