@@ -197,15 +197,17 @@ def _neighbours(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.n
     return before, after, weight.clip(0, 1)
 
 
+def nearest_frame(frame_times: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Index of the frame nearest to each time; `frame_times` increase."""
+    after = np.searchsorted(frame_times, times).clip(0, len(frame_times) - 1)
+    before = (after - 1).clip(0)
+    nearer_before = abs(frame_times[before] - times) < abs(frame_times[after] - times)
+    return np.where(nearer_before, before, after)
+
+
 def _by_frame(tracks: Tracks, frame_times: np.ndarray) -> dict[int, np.ndarray]:
     """Rows by the index of their frame; rows of other times are left out."""
-    frame = np.searchsorted(frame_times, tracks.time).clip(0, len(frame_times) - 1)
-    frame = np.where(
-        (frame > 0)
-        & (abs(frame_times[frame - 1] - tracks.time) < abs(frame_times[frame] - tracks.time)),
-        frame - 1,
-        frame,
-    )
+    frame = nearest_frame(frame_times, tracks.time)
     there = np.flatnonzero(abs(frame_times[frame] - tracks.time) <= SAME_TIME_S)
     groups = _groups(frame[there])
     return {index: there[rows] for index, rows in groups.items()}

@@ -1,0 +1,1 @@
+"""What the pages in a browser have in common: a WebGL scene and SMPL bodies (JavaScript), and their data."""
