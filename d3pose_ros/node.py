@@ -14,7 +14,12 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.exceptions import InvalidNamespaceException
+from rclpy.executors import (
+    ExternalShutdownException,
+    MultiThreadedExecutor,
+    SingleThreadedExecutor,
+)
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
@@ -238,20 +243,22 @@ class D3PoseNode(LifecycleNode):
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the node until it is interrupted. Exit status 2 for an invalid parameter."""
+def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | None = None) -> int:
+    """Runs nodes until the process is interrupted. Exit status 2 for an invalid parameter or name."""
     rclpy.init(args=argv)
     try:
-        node = D3PoseNode()
-    except D3PoseError as error:
+        nodes = make_nodes()
+    except (D3PoseError, InvalidNamespaceException) as error:
         print(f"d3pose: error: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = SingleThreadedExecutor() if len(nodes) == 1 else MultiThreadedExecutor(len(nodes))
+    for node in nodes:
+        executor.add_node(node)
     try:
-        if node.parameters.autostart:
-            node.autostart()
+        for node in nodes:
+            if node.parameters.autostart:
+                node.autostart()
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -261,9 +268,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
     finally:
         executor.shutdown()
-        node.destroy_node()
+        for node in nodes:
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """One node; see `d3pose_ros.cameras` for several."""
+    return run(lambda: [D3PoseNode()], argv)
 
 
 if __name__ == "__main__":
