@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ class FramePipeline:
         on_cuda = self._node.parameters.device.startswith("cuda")
         del self._recovery
         self.depth = None
+        gc.collect()  # modules may refer to each other, and then live until somebody looks
         if on_cuda:
             import torch
 
