@@ -45,7 +45,11 @@ def load_recovery(values: NodeParameters) -> MeshRecovery:
 
     torch.set_num_threads(values.threads)
     return MeshRecovery.from_pretrained(
-        values.weights, device=values.device, body=values.body, max_people=values.max_people
+        values.weights,
+        device=values.device,
+        body=values.body,
+        max_people=values.max_people,
+        stature_m=values.stature_m or None,
     )
 
 

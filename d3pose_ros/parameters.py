@@ -76,6 +76,12 @@ class NodeParameters:
         "a busy machine are many times slower.",
         between=(1, 64),
     )
+    stature_m: float = _parameter(
+        0.0,
+        "How tall the people are, m, where that is known: sets the scale of bodies and distances, which one "
+        "camera cannot see. 0: estimated for each person.",
+        between=(0.0, 2.6),
+    )
     max_people: int = _parameter(
         5, "Most people recovered at the same time.", between=(1, 20), live=True
     )
