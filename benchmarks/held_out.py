@@ -1,10 +1,15 @@
 """Errors of a network on people that it was not trained on, and what a step costs.
 
     python benchmarks/held_out.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
+        [--rendered RECORDING.npz ...]
 
 Recorded motions, simulated observations at 30 Hz, run step by step from an empty state: see
-d3pose_core/evaluation/held_out.py. The last row is what the observations themselves know of the
-limbs, before the network.
+d3pose_core/evaluation/held_out.py. The three columns are the three ways to run a decoder that reads its
+own past: free, with the truth in its loop, and with the complete truth given at once. The last row is
+what the observations themselves know of the limbs, before the network.
+
+With `--rendered` (recordings of tools.measure_landmarks of test people), also BlazePose's real reports on
+rendered people, against its own metric landmarks.
 """
 
 from __future__ import annotations
@@ -16,7 +21,16 @@ import torch
 
 from d3pose_core.body import load_body
 from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.evaluation.held_out import held_out_batches, score
+from d3pose_core.data.rendered import RenderedSet, landmark_scores
+from d3pose_core.evaluation.held_out import (
+    complete_truth,
+    free_run,
+    held_out_batches,
+    score,
+    truth_in_loop,
+)
+from d3pose_core.evaluation.reliability import RADIUS_M, joint_errors, reliability
+from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model
 
 ROWS = {
@@ -37,16 +51,30 @@ def main() -> None:
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
+    parser.add_argument("--rendered", nargs="*", default=[], metavar="RECORDING")
     args = parser.parse_args()
     torch.set_num_threads(1)
 
     body, model = load_body("free-low"), load_model(args.weights)
     motions = MotionLibrary(args.shards, args.split)
     batches = held_out_batches(motions, body, args.sequences)
-    scores = score(model, batches, body)
+    runs = (free_run, truth_in_loop, complete_truth)
+    columns = [score(model, batches, body, run) for run in runs]
     print(f"{args.weights}: {args.sequences} sequences from {len(motions)} clips of {args.split}")
+    print(f"{'':45s}    free    loop  complete")
     for name, label in ROWS.items():
-        print(f"{label:45s} {scores[name]:7.1f}")
+        print(f"{label:45s}" + "".join(f" {scores[name]:7.1f}" for scores in columns))
+    errors = reliability(joint_errors(model, batches, body))
+    print(f"{'error of the joint confidences':45s} {errors.expected_error:7.3f}")
+    for said, found, count in zip(errors.said, errors.found, errors.count, strict=True):
+        print(f"  said within {RADIUS_M:g} m {said:5.2f}, found {found:5.2f}, {int(count)} joints")
+
+    if args.rendered:
+        recorded = RenderedSet.load(*args.rendered)
+        network = limb_scores(model, recorded, body)
+        print(f"rendered people, {len(recorded)} clips, 12 limb joints, mid-hip aligned:")
+        for name, own in landmark_scores(recorded).items():
+            print(f"  {name:10s} BlazePose {own:7.2f}   D3Pose {network[name]:7.2f}")
 
     observations = batches[0].observations
     for people in (1, 4, 8):
