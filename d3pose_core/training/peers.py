@@ -66,8 +66,10 @@ class Trainee(nn.Module):
         if self.discriminator is not None:
             # Recorded motions of other windows: the discriminator must not compare pairs.
             recorded = truth.rotations.roll(1, 0)
-            losses["adversarial"] = self.discriminator.generator_loss(prediction.rotations)
-            losses["discriminator"] = self.discriminator.loss(recorded, prediction.rotations)
+            made = prediction.rotations
+            with torch.autocast(made.device.type, torch.bfloat16, enabled=mixed_precision):
+                losses["adversarial"] = self.discriminator.generator_loss(made)
+                losses["discriminator"] = self.discriminator.loss(recorded, made)
         return losses
 
     def total(self, losses: dict[str, Tensor], config: TrainConfig) -> Tensor:

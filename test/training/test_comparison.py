@@ -61,9 +61,10 @@ def config_file(tmp_path):
 
 
 def test_everything_is_trained_and_compared(config_file, tmp_path, capsys):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("d3pose_core.training.comparison.ONE_EURO_SEQUENCES", 2)
-        assert main(["bench-models", str(config_file())]) == 0
+    settings = tmp_path / "peers" / "one_euro" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"min_cutoff_hz": 0.5, "speed_gain": 0.0}')  # as if chosen before
+    assert main(["bench-models", str(config_file())]) == 0
     assert "| one_euro |" in capsys.readouterr().out
     written = json.loads((tmp_path / "peers" / "comparison.json").read_text())
     assert set(written["tables"]) == {"Held-out people", "Foreign: made_up"}

@@ -133,6 +133,18 @@ def test_temporal_networks_remember(name):
     assert difference(peer(batch).prediction, peer(changed).prediction)[21] > 1e-6
 
 
+@torch.no_grad()
+def test_tcmr_s_forecasts_do_not_see_the_frame_that_they_answer_for():
+    peer, batch = make("tcmr_lookahead").train(), observations()
+    changed = replaced(batch, 25, landmarks=1.0, presence=1.0, seen=True)
+    forecasts = zip(peer(batch).more_poses, peer(changed).more_poses, strict=True)
+    past, future = ((a[0] - b[0]).abs().amax((0, 2, 3, 4)) for a, b in forecasts)
+    assert past[:26].max() == 0
+    assert past[26] > 1e-6
+    assert future[25:].max() == 0
+    assert future[24] > 1e-6
+
+
 @pytest.mark.parametrize("name", list(PEERS))
 def test_each_learns_a_small_batch(name, tmp_path):
     body = load_body("free-low")
