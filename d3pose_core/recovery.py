@@ -82,7 +82,11 @@ class MeshRecovery:
     Attributes:
         body: the body model that poses refer to.
         stage_times_ms: what the last frame cost: "observe", "network", "body".
+        smooth_distance: whether distances from the camera are smoothed. Not where `world.PeopleInWorld`
+            follows: a moving camera's distances change though people stand still.
     """
+
+    smooth_distance = True
 
     def __init__(
         self,
@@ -256,6 +260,8 @@ class MeshRecovery:
     ) -> Tensor:
         """Where each person's pelvis is, [B, 3] m, optical frame, its distance smoothed."""
         pelvis = pelvis_of(prediction.place, view)[:, 0]
+        if not self.smooth_distance:
+            return pelvis
         log_distances = pelvis.norm(dim=-1).log().tolist()
         # A frame in which the person was not seen says nothing about where they are.
         factors = [

@@ -25,13 +25,13 @@ class OneEuroFilter:
             self._smooth, self._speed = value, 0.0
         elif step_s > 0:
             speed = (value - self._raw) / step_s
-            self._speed += _blend(self.speed_cutoff_hz, step_s) * (speed - self._speed)
+            self._speed += low_pass_weight(self.speed_cutoff_hz, step_s) * (speed - self._speed)
             cutoff_hz = self.min_cutoff_hz + self.speed_gain * abs(self._speed)
-            self._smooth += _blend(cutoff_hz, step_s) * (value - self._smooth)
+            self._smooth += low_pass_weight(cutoff_hz, step_s) * (value - self._smooth)
         self._raw, self._time_s = value, time_s
         return self._smooth
 
 
-def _blend(cutoff_hz: float, step_s: float) -> float:
-    """Weight of the new sample in a first-order low-pass filter."""
+def low_pass_weight(cutoff_hz: float, step_s: float) -> float:
+    """Weight of the new sample in a first-order low-pass filter, 0..1."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * step_s))

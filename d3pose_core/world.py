@@ -1,0 +1,96 @@
+"""People seen by a camera whose pose is known, in the frame in which it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from d3pose_core.recovery import MEMORY_S, RecoveredPerson
+from d3pose_core.rigid import RigidTransform, rotation_matrix, rotation_vector
+from d3pose_core.root_motion import DEFAULT, RootMotionConfig, RootOrientation, RootPosition
+
+
+def into_frame(person: RecoveredPerson, camera: RigidTransform) -> RecoveredPerson:
+    """`person` of the camera's frame in the frame that `camera` is given in; exact, nothing is filtered.
+
+    The pixels `joints_2d` stay those of the image.
+    """
+    pelvis = np.asarray(person.joints[0], np.float64)
+    root = rotation_matrix(np.asarray(person.global_orient, np.float64))
+    return placed(person, camera.apply(pelvis), camera.rotation @ root)
+
+
+def placed(person: RecoveredPerson, pelvis: np.ndarray, root: np.ndarray) -> RecoveredPerson:
+    """`person` with their pelvis joint at `pelvis` [3], m, and turned by `root` [3, 3] there."""
+    old_pelvis = np.asarray(person.joints[0], np.float64)
+    old_root = rotation_matrix(np.asarray(person.global_orient, np.float64))
+    turn = root @ old_root.T
+    joints = pelvis + (np.asarray(person.joints, np.float64) - old_pelvis) @ turn.T
+    # SMPL's root turns the body about the pelvis joint, so where that joint rests stays in `transl`.
+    rest_pelvis = old_pelvis - np.asarray(person.transl, np.float64)
+    return dataclasses.replace(
+        person,
+        global_orient=rotation_vector(root).astype(np.float32),
+        transl=(pelvis - rest_pelvis).astype(np.float32),
+        joints=joints.astype(np.float32),
+    )
+
+
+@dataclasses.dataclass
+class _Root:
+    """The filters of one person."""
+
+    position: RootPosition
+    orientation: RootOrientation
+    seen_s: float
+
+
+class PeopleInWorld:
+    """Places people in the world, their root motion filtered there: whoever stands still, stands still.
+
+    Give it what `MeshRecovery` returns with `smooth_distance` off.
+    """
+
+    def __init__(self, config: RootMotionConfig = DEFAULT) -> None:
+        self.config = config
+        self._roots: dict[int, _Root] = {}
+
+    def reset(self) -> None:
+        """Forget everybody."""
+        self._roots.clear()
+
+    def __call__(
+        self, people: Sequence[RecoveredPerson], camera: RigidTransform, stamp_s: float
+    ) -> list[RecoveredPerson]:
+        """The people of one frame.
+
+        Args:
+            people: in the camera's optical frame.
+            camera: that frame in the world, at `stamp_s`.
+            stamp_s: not earlier than the last frame's, s.
+        """
+        self._roots = {
+            track_id: root
+            for track_id, root in self._roots.items()
+            if stamp_s - root.seen_s <= MEMORY_S
+        }
+        result = []
+        for person in people:
+            root = self._roots.get(person.track_id)
+            if root is None:
+                root = _Root(RootPosition(self.config), RootOrientation(self.config), stamp_s)
+                self._roots[person.track_id] = root
+            root.seen_s = stamp_s
+            orientation = camera.rotation @ rotation_matrix(
+                np.asarray(person.global_orient, np.float64)
+            )
+            result.append(
+                placed(
+                    person,
+                    root.position(np.asarray(person.joints[0], np.float64), camera, stamp_s),
+                    root.orientation(orientation, stamp_s),
+                )
+            )
+        return result
