@@ -1,4 +1,4 @@
-"""How still people stand in the world while a simulated robot drives past them, and how well walkers are followed.
+"""How still people stand in the world while a simulated robot drives past; how well walkers are followed.
 
     python benchmarks/world_frame.py [SHARD.npz ...] [--people 24] [--weights W] [--exact-landmarks]
 

@@ -17,6 +17,8 @@ from d3pose_core.errors import InputError
 
 RELIABILITIES = ("best_effort", "reliable")
 RAW, COMPRESSED = IMAGE_TRANSPORTS = ("raw", "compressed")
+TF_OUTPUTS = ("none", "root", "joints")
+MESHES = ("body", "free-low", "free-mid", "free-full", "off")
 # The geometry of images: as the lens made them, or straightened by image_proc.
 AUTO, DISTORTED, RECTIFIED = "auto", "distorted", "rectified"
 
@@ -29,6 +31,7 @@ def _parameter(
     choices: tuple[str, ...] = (),
     live: bool = False,
     read_only: bool = False,
+    may_be_empty: bool = False,
 ) -> Any:
     """A dataclass field that is a ROS parameter.
 
@@ -41,6 +44,7 @@ def _parameter(
         "choices": choices,
         "live": live,
         "read_only": read_only,
+        "may_be_empty": may_be_empty,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -132,6 +136,41 @@ class NodeParameters:
         between=(0.05, 2.0),
         live=True,
     )
+    target_frame: str = _parameter(
+        "",
+        "TF frame in which people are given, such as odom or map: looked up at each image's stamp. Empty: "
+        "the camera's frame, without TF.",
+        may_be_empty=True,
+    )
+    tf_timeout_s: float = _parameter(
+        0.1,
+        "How long an image waits for the transform at its stamp, s; without it, nothing is published.",
+        between=(0.0, 2.0),
+        live=True,
+    )
+    publish_tf: str = _parameter(
+        "none",
+        "Frames of people on /tf. root: body_<id>. joints: also body_<id>/<joint> for all 24 joints.",
+        choices=TF_OUTPUTS,
+    )
+    publish_joint_states: bool = _parameter(
+        False,
+        "Publish joint angles on /humans/bodies/p<id>/joint_states, for REP-155's model of the human.",
+    )
+    rep155: bool = _parameter(
+        False,
+        "Publish REP-155's (ROS4HRI's) topics under /humans/bodies, joint_states included, and its TF "
+        "frames body_p<id>; needs the package hri_msgs.",
+    )
+    mesh: str = _parameter(
+        "body",
+        "Level of detail of ~/mesh: body (that of the parameter body), free-low (1.5k vertices), free-mid "
+        "(7k), free-full (13k), or off.",
+        choices=MESHES,
+    )
+    labels: bool = _parameter(
+        False, "Write track id and confidence above each skeleton.", live=True
+    )
     lazy: bool = _parameter(
         True, "Do no inference while nobody subscribes to any output.", live=True
     )
@@ -186,7 +225,7 @@ class NodeParameters:
                     f"parameter {field.name} must be one of {', '.join(metadata['choices'])}, "
                     f"got {value!r}"
                 )
-            if isinstance(value, str) and not value:
+            if isinstance(value, str) and not value and not metadata["may_be_empty"]:
                 raise InputError(f"parameter {field.name} must not be empty")
 
 

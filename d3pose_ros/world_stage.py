@@ -1,0 +1,61 @@
+"""People in `target_frame`: TF at the image's stamp, root motion filtered there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+from d3pose_core.recovery import RecoveredPerson
+from d3pose_core.rigid import RigidTransform
+from d3pose_core.world import PeopleInWorld
+from d3pose_ros import transforms
+from d3pose_ros.transforms import TransformSource
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+
+class WorldStage:
+    """Used by the worker's thread, but for `open` and `close`."""
+
+    def __init__(self, target_frame: str) -> None:
+        """Raises InputError where there is no TF at all."""
+        transforms.tf_message_type()
+        self.target_frame = target_frame
+        self._people = PeopleInWorld()
+        self._source: TransformSource | None = None
+
+    def open(self, node: Node) -> None:
+        """Begins to listen to TF."""
+        self._source = transforms.open_source(node)
+
+    def close(self) -> None:
+        """Stops listening. Only while the worker does not run."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def reset(self) -> None:
+        """Forgets everybody's motion."""
+        self._people.reset()
+
+    def time_restarted(self, stamp: Time) -> None:
+        """Images go on from `stamp`, which is earlier than before."""
+        if self._source is not None:
+            self._source.time_restarted(stamp)
+
+    def camera(self, header: Header, timeout_s: float) -> RigidTransform:
+        """The camera that took the image with `header`. Raises TransformError, after `timeout_s` at most."""
+        assert self._source is not None, "the worker runs only while the stage is open"
+        return transforms.camera_in(self._source, self.target_frame, header, timeout_s)
+
+    def __call__(
+        self, people: Sequence[RecoveredPerson], camera: RigidTransform, header: Header
+    ) -> tuple[Header, list[RecoveredPerson]]:
+        """The image's people and header, both in the target frame; the stamp stays."""
+        stamp_s = transforms.nanoseconds(header.stamp) * 1e-9
+        placed = self._people(people, camera, stamp_s)
+        return Header(stamp=header.stamp, frame_id=self.target_frame), placed
