@@ -345,3 +345,27 @@ def test_invalid_parameter_ends_with_one_line(start_node):
     log = node.log.read_text()
     assert "d3pose: error: parameter max_people" in log
     assert "Traceback" not in log
+
+
+def test_a_killed_node_is_replaced_under_its_name(start_node, frames):
+    """As launch does with `respawn`: the second process takes up the stream where the first died."""
+    first = start_node("camera_info_timeout_s:=0.0")
+    first.wait_until_active()
+    play(first, frames[:2], start_ms=5000)
+    first.process.kill()
+    first.process.wait(20)
+
+    second = start_node("camera_info_timeout_s:=0.0")
+    # Its forerunner said no goodbye: DDS takes it for alive until its lease is over.
+    second.wait_until(
+        lambda: "waiting for images" in second.log.read_text(), "the new node to be active"
+    )
+    black = itertools.count(5500)
+
+    def camera() -> None:
+        second.images.publish(to_message(frames[0], next(black)))
+
+    second.wait_until(lambda: second.people, "people of the new node", between=camera)
+    assert second.people[-1].header.frame_id == FRAME_ID
+    assert second.stop() == 0
+    assert "Traceback" not in second.log.read_text()
