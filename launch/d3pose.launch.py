@@ -29,6 +29,11 @@ def generate_launch_description() -> LaunchDescription:
             description="Topic: sensor_msgs/CameraInfo of the same camera.",
         ),
         DeclareLaunchArgument(
+            "depth",
+            default_value="/camera/aligned_depth_to_color/image_raw",
+            description="Topic: depth aligned with the images; used with the parameter use_depth.",
+        ),
+        DeclareLaunchArgument(
             "params_file",
             default_value=str(share / "config" / "d3pose.yaml"),
             description="YAML file with the node's parameters.",
@@ -81,6 +86,7 @@ def generate_launch_description() -> LaunchDescription:
         remappings=[
             ("image", LaunchConfiguration("image")),
             ("camera_info", LaunchConfiguration("camera_info")),
+            ("depth", LaunchConfiguration("depth")),
         ],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",

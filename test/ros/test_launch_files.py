@@ -21,6 +21,7 @@ LAUNCH_FILE = ROOT / "launch" / "d3pose.launch.py"
 ARGUMENTS = {
     "image",
     "camera_info",
+    "depth",
     "params_file",
     "namespace",
     "use_sim_time",
@@ -71,8 +72,7 @@ def test_arguments_are_declared_described_and_used(tree):
 def test_remappings_are_topics_of_the_node(tree):
     (node,) = [call for call in calls(tree, "Node") if executable(call) == "d3pose_node"]
     remapped = {pair.elts[0].value for pair in keywords(node)["remappings"].elts}
-    assert remapped == {"image", "camera_info"}
-    assert remapped <= {input_topics.IMAGE, input_topics.CAMERA_INFO, input_topics.DEPTH}
+    assert remapped == {input_topics.IMAGE, input_topics.CAMERA_INFO, input_topics.DEPTH}
     assert (ROOT / "scripts" / "d3pose_node").is_file()
 
 
