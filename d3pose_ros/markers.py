@@ -17,14 +17,18 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from d3pose_core.recovery import RecoveredPerson
-from d3pose_core.skeleton import JOINT_PARENTS
+from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS
 
 MESH_NAMESPACE = "mesh"
 BONES_NAMESPACE = "bones"
 JOINTS_NAMESPACE = "joints"
+LABELS_NAMESPACE = "labels"
 
 # (joint, parent) of every bone.
 BONES = np.array([(joint, parent) for joint, parent in enumerate(JOINT_PARENTS) if parent >= 0])
+
+PELVIS, HEAD = JOINT_NAMES.index("pelvis"), JOINT_NAMES.index("head")
+LABEL_ABOVE_HEAD_M = 0.35  # above the head's joint, which is at its base
 
 # Stands for a mesh's corners in the template; no coordinate of a person looks like this.
 _PLACEHOLDER = Point(x=-4.787e211, y=9.315e-287, z=-6.021e143)
@@ -117,8 +121,12 @@ def skeleton_message(
     people: Sequence[RecoveredPerson],
     lifetime_s: float,
     deletions: Sequence[Marker] = (),
+    labels: bool = False,
 ) -> MarkerArray:
-    """Bones (LINE_LIST) and joints (SPHERE_LIST) of every person; joints of low confidence fade."""
+    """Bones (LINE_LIST) and joints (SPHERE_LIST) of every person; joints of low confidence fade.
+
+    `labels`: also track id and confidence, as text above the head.
+    """
     markers: list[Marker] = []
     for person in people:
         color = track_color(person.track_id)
@@ -141,7 +149,20 @@ def skeleton_message(
         joints.points = points
         joints.colors = faded
         markers += [bones, joints]
+        if labels:
+            markers.append(_label(header, person, lifetime_s))
     return MarkerArray(markers=[*markers, *deletions])
+
+
+def _label(header: Header, person: RecoveredPerson, lifetime_s: float) -> Marker:
+    pelvis, head = (np.asarray(person.joints[k], np.float64) for k in (PELVIS, HEAD))
+    # Above the head of a body in any frame: further along the trunk.
+    place = head + LABEL_ABOVE_HEAD_M * (head - pelvis) / max(np.linalg.norm(head - pelvis), 1e-6)
+    marker = _marker(header, LABELS_NAMESPACE, person.track_id, Marker.TEXT_VIEW_FACING, lifetime_s)
+    marker.pose.position = Point(x=float(place[0]), y=float(place[1]), z=float(place[2]))
+    marker.scale.z = 0.15  # height of a capital letter, m
+    marker.text = f"{person.track_id}  {100 * float(person.confidence):.0f} %"
+    return marker
 
 
 def _marker(header: Header, namespace: str, track_id: int, kind: int, lifetime_s: float) -> Marker:

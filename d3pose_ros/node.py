@@ -30,6 +30,8 @@ from visualization_msgs.msg import MarkerArray
 from d3pose_core.errors import D3PoseError
 from d3pose_core.recovery import MeshRecovery
 from d3pose_ros import diagnostics, input_topics, parameters, qos, resources
+from d3pose_ros.mesh_detail import MESH_OFF
+from d3pose_ros.more_outputs import MoreOutputs
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
 from d3pose_ros.pipeline import FramePipeline, Outputs
@@ -105,12 +107,15 @@ class D3PoseNode(LifecycleNode):
             people=self.create_lifecycle_publisher(
                 SmplPersonArray, "~/people", qos.people(), **overridable
             ),
-            mesh=self.create_lifecycle_publisher(
+            mesh=None
+            if values.mesh == MESH_OFF
+            else self.create_lifecycle_publisher(
                 MarkerArray, "~/mesh", qos.markers(), **overridable
             ),
             skeleton=self.create_lifecycle_publisher(
                 MarkerArray, "~/skeleton", qos.markers(), **overridable
             ),
+            more=MoreOutputs(self, values),
         )
         self._pipeline = FramePipeline(self, recovery, outputs, self.statistics)
 
@@ -131,6 +136,8 @@ class D3PoseNode(LifecycleNode):
         self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
         self.statistics.activated()
         try:
+            if self._pipeline.world is not None:
+                self._pipeline.world.open(self)
             self._subscriptions_while_active = input_topics.subscribe(
                 self,
                 self.parameters,
@@ -186,11 +193,14 @@ class D3PoseNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        if self._pipeline is not None and self._pipeline.world is not None:
+            self._pipeline.world.close()
 
     def _free(self) -> None:
         if self._pipeline is not None:
             for publisher in self._pipeline.outputs:
                 self.destroy_publisher(publisher)
+            self._pipeline.outputs.more.close()
             self._pipeline.close()
             self._pipeline = None
 

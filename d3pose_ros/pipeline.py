@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
 from d3pose_ros import diagnostics, input_topics, markers
 from d3pose_ros.camera_view import CameraView
 from d3pose_ros.depth_stage import DepthStage
 from d3pose_ros.images import ImageError, to_bgr
+from d3pose_ros.mesh_detail import mesh_body
 from d3pose_ros.messages import people_to_message
+from d3pose_ros.more_outputs import MoreOutputs
 from d3pose_ros.stamps import Order, StampOrder
+from d3pose_ros.transform_error import TransformError
+from d3pose_ros.world_stage import WorldStage
 
 if TYPE_CHECKING:
     from d3pose_ros.node import D3PoseNode
@@ -32,15 +37,16 @@ class Outputs:
     """The publishers that belong to people."""
 
     people: LifecyclePublisher
-    mesh: LifecyclePublisher
+    mesh: LifecyclePublisher | None  # None: the parameter mesh is off
     skeleton: LifecyclePublisher
+    more: MoreOutputs
 
     def __iter__(self) -> Iterator[LifecyclePublisher]:
-        return iter((self.people, self.mesh, self.skeleton))
+        return iter(p for p in (self.people, self.mesh, self.skeleton) if p is not None)
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to any of them."""
-        return any(publisher.get_subscription_count() for publisher in self)
+        return self.more.wanted() or any(p.get_subscription_count() for p in self)
 
 
 class FramePipeline:
@@ -63,13 +69,18 @@ class FramePipeline:
         self.depth: DepthStage | None = None
         if node.parameters.use_depth:
             self.depth = DepthStage(recovery.body, statistics.happened, self._warn)
+        self.world: WorldStage | None = None
+        if node.parameters.target_frame:
+            self.world = WorldStage(node.parameters.target_frame)
+            recovery.smooth_distance = False
+        self._mesh_body = mesh_body(node.parameters, recovery.body)
         self._max_people = node.parameters.max_people
         self._stamps = StampOrder()
         self._reset_requested = threading.Event()
         self._next_log_s: dict[str, float] = {}
         self._shown_meshes = markers.ShownMarkers([markers.MESH_NAMESPACE])
         self._shown_skeletons = markers.ShownMarkers(
-            [markers.BONES_NAMESPACE, markers.JOINTS_NAMESPACE]
+            [markers.BONES_NAMESPACE, markers.JOINTS_NAMESPACE, markers.LABELS_NAMESPACE]
         )
         self._next_markers_s = 0.0
 
@@ -79,8 +90,10 @@ class FramePipeline:
 
     def clear_markers(self) -> None:
         """Takes all markers off the viewers' screens. Only while the worker does not run."""
-        self.outputs.mesh.publish(self._shown_meshes.clear())
+        if self.outputs.mesh is not None:
+            self.outputs.mesh.publish(self._shown_meshes.clear())
         self.outputs.skeleton.publish(self._shown_skeletons.clear())
+        self.outputs.more.clear()
 
     def close(self) -> None:
         """Frees the device's memory. Only while the worker does not run."""
@@ -99,6 +112,8 @@ class FramePipeline:
             self._process(image)
         except ImageError as error:
             self._drop(error.cause, str(error))
+        except TransformError as error:
+            self._drop(error.cause.value, f"no people in {self._target_frame()}: {error}")
         except Exception as error:
             if not self._node.context.ok():
                 return  # the process is ending, and took the publishers away
@@ -115,9 +130,13 @@ class FramePipeline:
         if order is Order.RESTART:
             self._logger.warning(f"time went back to {stamp_s:.3f} s: starting anew")
             self._reset_requested.set()
+            if self.world is not None:
+                self.world.time_restarted(image.header.stamp)
         if self._reset_requested.is_set():
             self._reset_requested.clear()
             self._recovery.reset()
+            if self.world is not None:
+                self.world.reset()
             if self.depth is not None:
                 self.depth.reset()
         height, width = frame.shape[:2]
@@ -127,22 +146,31 @@ class FramePipeline:
             return
         self._limit_people(self._node.parameters.max_people)
         converted = perf_counter()
+        stages = {"convert": (converted - started) * 1e3}
+        camera = None
+        if self.world is not None:
+            camera = self.world.camera(image.header, self._node.parameters.tf_timeout_s)
+            stages["tf"] = (perf_counter() - converted) * 1e3
         people = self._recovery(frame, stamp_s, intrinsics)
-        stages = {"convert": (converted - started) * 1e3, **self._recovery.stage_times_ms}
+        stages.update(self._recovery.stage_times_ms)
 
         recovered = perf_counter()
         if self.depth is not None:
             people = self.depth(people, image.header, intrinsics, self._node.parameters)
             stages["depth"] = (perf_counter() - recovered) * 1e3
             recovered = perf_counter()
+        header = image.header
+        if self.world is not None and camera is not None:
+            header, people = self.world(people, camera, header)
         body = self._recovery.body
-        self.outputs.people.publish(people_to_message(image.header, people, body.name, body.gender))
+        self.outputs.people.publish(people_to_message(header, people, body.name, body.gender))
+        self.outputs.more.publish(image.header, header, people, width, height)
         published = perf_counter()
         stages["publish"] = (published - recovered) * 1e3
         stages["total"] = (published - started) * 1e3
         stages[diagnostics.AGE] = self._node.get_clock().now().nanoseconds * 1e-6 - stamp_s * 1e3
         if self._markers_due():
-            self._publish_markers(image, people)
+            self._publish_markers(header, people)
             stages["markers"] = (perf_counter() - published) * 1e3
         ids = [person.track_id for person in people]
         self._statistics.processed(ids, stages, self.camera.cause)
@@ -166,26 +194,28 @@ class FramePipeline:
                 self._next_markers_s = now + 1 / rate
         return True
 
-    def _publish_markers(
-        self, image: Image | CompressedImage, people: list[RecoveredPerson]
-    ) -> None:
-        lifetime_s = self._node.parameters.marker_lifetime_s
+    def _publish_markers(self, header: Header, people: list[RecoveredPerson]) -> None:
+        values = self._node.parameters
         ids = [person.track_id for person in people]
-        if self.outputs.mesh.get_subscription_count():
-            body = self._recovery.body
+        if self.outputs.mesh is not None and self.outputs.mesh.get_subscription_count():
+            body = self._mesh_body
             message = markers.mesh_message(
-                image.header,
+                header,
                 {person.track_id: body.vertices(person) for person in people},
                 body.faces,
-                lifetime_s,
-                self._shown_meshes.deletions(image.header, ids),
+                values.marker_lifetime_s,
+                self._shown_meshes.deletions(header, ids),
             )
             self.outputs.mesh.publish(message)
         if self.outputs.skeleton.get_subscription_count():
-            gone = self._shown_skeletons.deletions(image.header, ids)
-            self.outputs.skeleton.publish(
-                markers.skeleton_message(image.header, people, lifetime_s, gone)
+            gone = self._shown_skeletons.deletions(header, ids)
+            message = markers.skeleton_message(
+                header, people, values.marker_lifetime_s, gone, values.labels
             )
+            self.outputs.skeleton.publish(message)
+
+    def _target_frame(self) -> str:
+        return self.world.target_frame if self.world is not None else ""
 
     def _drop(self, cause: str, message: str) -> None:
         """Counts the image, and says why."""

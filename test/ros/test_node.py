@@ -253,7 +253,7 @@ def test_markers_appear_and_vanish(make_bench, make_person):
     bench.send(2.0)
     bench.graph.wait_until(lambda: len(meshes) == len(skeletons) == 2, "markers")
     assert [(m.id, m.action) for m in meshes[1].markers] == [(3, Marker.DELETE)]
-    assert [m.action for m in skeletons[1].markers] == [Marker.DELETE] * 2
+    assert [m.action for m in skeletons[1].markers] == [Marker.DELETE] * 3
 
     bench.node.trigger_deactivate()
     bench.graph.wait_until(lambda: len(meshes) == len(skeletons) == 3, "DELETEALL")
