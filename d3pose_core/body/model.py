@@ -122,6 +122,16 @@ class BodyModel(nn.Module):
         points = torch.cat([world[..., :3, 3], markers], dim=1)  # [B, 45, 3]
         return self.keypoint_matrix @ points + transl[:, None]
 
+    @property
+    def skin_weights(self) -> Tensor:
+        """[V, 24]: how much each joint moves each vertex; rows sum to 1."""
+        return self._mesh.weights
+
+    @property
+    def pose_displacements(self) -> Tensor:
+        """[207, V, 3] m: what each element of R - I of joints 1..23 adds to the unposed skin."""
+        return self._mesh.posedirs.unflatten(1, (-1, 3))
+
     @torch.no_grad()
     def vertices(self, person: RecoveredPerson) -> np.ndarray:
         """The mesh of one recovered person: [V, 3] float32, m, camera optical frame."""
