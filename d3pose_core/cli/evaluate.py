@@ -1,4 +1,4 @@
-"""`d3pose evaluate`: recovered people against a reference. Each kind of data set is a subcommand of its own."""
+"""`d3pose evaluate`: recovered people against a reference. Each kind of data set is one subcommand."""
 
 from __future__ import annotations
 

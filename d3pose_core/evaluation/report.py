@@ -13,10 +13,17 @@ import numpy as np
 from d3pose_core.evaluation.charts import Line, bar_chart, line_chart, pose_picture
 from d3pose_core.evaluation.matching import nearest_frame
 from d3pose_core.evaluation.scores import Evaluation, summarize
-from d3pose_core.evaluation.tracks import Tracks
 from d3pose_core.recording import atomic_path
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS
-from d3pose_core.viewer.pack import as_text, asset, can_show, constants, pack, packed_body
+from d3pose_core.viewer.pack import (
+    as_text,
+    asset,
+    axes_of_frame,
+    can_show,
+    constants,
+    pack,
+    packed_body,
+)
 
 _MOMENTS = 4
 # Two moments of one kind are at least so far apart, and further in a long recording.
@@ -168,7 +175,11 @@ def _moments(e: Evaluation) -> tuple[list[int], list[int]]:
 
 def _moment_cards(e: Evaluation, pairs: Sequence[int], kind: str) -> str:
     bones = bones_of(e.joint_names)
-    up = np.array([0.0, -1.0, 0.0]) if axes_of(e.recovered) == "optical" else np.array([0, 0, 1.0])
+    up = (
+        np.array([0.0, -1.0, 0.0])
+        if axes_of_frame(e.recovered.frame_id) == "optical"
+        else np.array([0, 0, 1.0])
+    )
     cards = []
     for pair in pairs:
         row = e.matching.recovered_row[pair]
@@ -280,7 +291,7 @@ def _viewer_data(e: Evaluation) -> tuple[bytes, dict[str, Any]]:
     facts = {
         **constants(),
         "mesh": mesh,
-        "axes": axes_of(e.recovered),
+        "axes": axes_of_frame(e.recovered.frame_id),
         "ourJoints": len(e.recovered.joint_names),
         "bones": bones_of(e.recovered.joint_names),
         "referenceJoints": len(e.reference.joint_names),
@@ -298,11 +309,6 @@ def _mesh_note(e: Evaluation) -> str:
     return (
         f"No mesh: a page may hold free bodies only, and these are {name or 'of an unnamed body'}."
     )
-
-
-def axes_of(tracks: Tracks) -> str:
-    """How the viewer has to turn positions: optical frames have y down, all others of ROS z up."""
-    return "optical" if not tracks.frame_id or "optical" in tracks.frame_id else "world"
 
 
 def bones_of(names: Sequence[str]) -> list[tuple[int, int]]:

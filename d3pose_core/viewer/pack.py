@@ -79,6 +79,16 @@ def can_show(body_model: str) -> bool:
     return body_model in FREE_BODIES
 
 
+def axes_of_frame(frame_id: str) -> str:
+    """How a page has to turn positions: "world" (z up) for REP-105's frames and a robot's base.
+
+    Every other frame is taken for a camera's, whose people are in the optical convention, whatever the
+    driver calls it.
+    """
+    name = frame_id.rpartition("/")[2]
+    return "world" if name.startswith(("map", "odom", "world", "earth", "base_")) else "optical"
+
+
 def asset(name: str) -> str:
     """A script or style sheet of this folder."""
     return (_FOLDER / name).read_text(encoding="utf-8")
