@@ -141,9 +141,9 @@ class MeshRecovery:
         model = load_model(name_or_path, device)
         return cls(observer, model, load_body(body, device), str(name_or_path), stature_m)
 
-    def another(self, observer: PersonObserver) -> MeshRecovery:
+    def another(self, observer: PersonObserver, stature_m: float | None = None) -> MeshRecovery:
         """A pipeline for another stream of images, with the same network and body in memory."""
-        return MeshRecovery(observer, self.model, self.body, self.weights, self.stature_m)
+        return MeshRecovery(observer, self.model, self.body, self.weights, stature_m)
 
     def reset(self) -> None:
         """Forget everybody; track ids go on counting."""

@@ -44,7 +44,8 @@ class SharedRecovery:
             if loaded is None:
                 recovery = load_recovery(values)
             else:
-                recovery = loaded.another(BlazePoseObserver(max_people=values.max_people))
+                observer = BlazePoseObserver(max_people=values.max_people)
+                recovery = loaded.another(observer, values.stature_m or None)
             self._newest[key] = recovery
         return recovery
 

@@ -88,6 +88,8 @@ def test_weights_are_loaded_once_and_freed_with_the_last(shared):
     assert front.model is back.model
     assert front.body is back.body
     assert front.observer is not back.observer
+    assert shared(NodeParameters(stature_m=1.2)).stature_m == 1.2
+    assert shared(NodeParameters()).stature_m is None
     assert shared(NodeParameters(body="free-mid")).body is not front.body
     model = weakref.ref(front.model)
     del front

@@ -49,6 +49,19 @@ def test_declared_as_described(graph):
     assert all(node.describe_parameter(name).description for name in FIELDS)
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_parameter_says_what_it_takes(name):
+    described = parameters.descriptor(FIELDS[name])
+    assert described.description.endswith(".")
+    kind = type(FIELDS[name].default)
+    assert len(described.integer_range) == (kind is int)
+    assert len(described.floating_point_range) == (kind is float)
+    if kind is str:
+        free = {"weights", "body", "device", "target_frame"}
+        assert bool(described.additional_constraints) == (name not in free)
+    assert not (FIELDS[name].metadata["live"] and described.read_only)
+
+
 @pytest.mark.parametrize(
     "override", [Parameter("max_people", value=99), Parameter("max_people", value="many")]
 )
