@@ -1,175 +1,251 @@
 """What BlazePose reports of landmarks whose true positions are known: a model of its errors.
 
-The magnitudes are those measured on real footage against a multi-camera reference: image error
-about 1 % of the person's height, metric error 28 mm across and 93 mm along the viewing direction,
-depth range compressed to about three quarters, whole bodies taken front for back in bursts, limbs
-lost. Errors are correlated in time, for a tracked landmark network repeats its mistakes.
+The model follows measurements on rendered people (docs/observation_errors.md); its numbers are fitted,
+see `error_statistics.py`. In the order of the code: limbs and bodies taken the wrong way round, what can
+be seen, correlated errors whose size depends on part, sight, facing and apparent size, then the body
+model's landmarks replaced by BlazePose's own, the metric ones flattened, turned and scaled as a whole.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import roma
 import torch
 from torch import Tensor
 
 from d3pose_core.data.cameras import CameraPath
+from d3pose_core.data.error_statistics import (
+    CONFIDENCES,
+    ERRORS,
+    FACING_KNOTS,
+    IN_VIEW_KNOTS,
+    KIND_OF_ERROR,
+    LOG_HEIGHT_KNOTS,
+    WHOLE_BODY,
+    ErrorStatistics,
+    Latents,
+    at_signed,
+    at_size,
+    fitted_statistics,
+    group_of_landmark,
+)
+from d3pose_core.data.mistaken_sides import mistaken_sides
+from d3pose_core.data.random_processes import correlated_noise, telegraph
+from d3pose_core.data.sight import Sight, hidden_by_own_body, outside_image
+from d3pose_core.data.stance import PERSON_M, Stance, hats
 from d3pose_core.model.tokens import ObservationBatch
-from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.model.view import project
+from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
 
-IMAGE_ERROR = 0.008  # of the person's height along each axis; the distance is then about 1 %
-METRIC_ERROR_ACROSS_M = 0.024  # along each of the two axes
-METRIC_ERROR_DEPTH_M = 0.070
-PERSON_HEIGHT_M = 1.7
-OUT_OF_SIGHT_FACTOR = 3.0  # how much larger errors are where nothing is seen
+IMAGE_HEIGHTS_PX = (360.0, 480.0, 480.0, 720.0)  # of the recordings
+DEFINITION_JITTER = 0.4  # relative; clothes, bodies and networks differ
+# Share of the time that each limb, and both legs, stand behind something, and for how long.
+LOST_LIMB_SHARE, LOST_LIMB_S = 0.05, 0.8
+LOST_LEGS_SHARE, LOST_LEGS_S = 0.06, 5.0
 
-
-def _index(*names: str) -> list[int]:
-    return [LANDMARK_NAMES.index(name) for name in names]
-
-
-_SHOULDERS = _index("left_shoulder", "right_shoulder")
-_HIPS = _index("left_hip", "right_hip")
-_FACE = list(range(11))
 _LIMBS = {
-    f"{side}_{limb}": _index(*(f"{side}_{part}" for part in parts))
+    (side, limb): [LANDMARK_NAMES.index(f"{side}_{part}") for part in parts]
     for side in ("left", "right")
     for limb, parts in {
         "arm": ("elbow", "wrist", "pinky", "index", "thumb"),
         "leg": ("knee", "ankle", "heel", "foot_index"),
     }.items()
 }
+_HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
+_GROUP = group_of_landmark()
+_KIND = torch.tensor(KIND_OF_ERROR)
 
 
-def correlated_noise(
-    times_s: Tensor, shape: tuple[int, ...], memory_s: Tensor, rng: torch.Generator
-) -> Tensor:
-    """Unit-variance noise [B, T, *shape] that forgets itself with the time constant `memory_s` [B].
+@dataclass(frozen=True)
+class Realism:
+    """What of BlazePose's errors is simulated."""
 
-    A first-order autoregressive process sampled at `times_s` [B, T], whatever their spacing.
-    """
-    batch, frames = times_s.shape
-    white = torch.randn(batch, frames, *shape, generator=rng)
-    step = torch.diff(times_s, dim=1, prepend=times_s[:, :1])
-    keep = torch.exp(-step / memory_s[:, None]).view(batch, frames, *[1] * len(shape))
-    fresh = (1 - keep**2).clamp_min(0).sqrt()
-    out = [white[:, 0]]
-    for t in range(1, frames):
-        out.append(keep[:, t] * out[-1] + fresh[:, t] * white[:, t])
-    return torch.stack(out, 1)
-
-
-def bursts(times_s: Tensor, share: float, length_s: float, rng: torch.Generator) -> Tensor:
-    """Bool [B, T]: a run of about `length_s` seconds, somewhere, in a `share` of the sequences."""
-    batch = len(times_s)
-    center = torch.rand(batch, 1, generator=rng) * times_s[:, -1:]
-    length = length_s * torch.empty(batch, 1).exponential_(generator=rng)
-    happens = torch.rand(batch, 1, generator=rng) < share
-    return happens & ((times_s - center).abs() <= length / 2)
-
-
-def hidden_by_own_body(relative: Tensor) -> Tensor:
-    """Which landmarks the torso (or the head) hides, [B, T, 33] bool, from rough geometry.
-
-    Args:
-        relative: [B, T, 33, 3] landmarks about the mid-hip, m, seen along +z.
-    """
-    hip = relative[..., _HIPS, :].mean(-2, keepdim=True)
-    shoulder = relative[..., _SHOULDERS, :].mean(-2, keepdim=True)
-    axis = shoulder - hip
-    along = ((relative - hip) * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-4)
-    nearest = hip + along.clamp(0, 1)[..., None] * axis
-    offset = relative - nearest
-    behind_torso = (offset[..., :2].norm(dim=-1) < 0.14) & (offset[..., 2] > 0.10)
-    head = relative[..., _FACE, :].mean(-2, keepdim=True)
-    behind_head = torch.zeros_like(behind_torso)
-    # Seen from behind, the nose lies beyond the ears.
-    behind_head[..., _FACE] = (relative[..., _FACE, 2] - head[..., 2]) > 0.03
-    return behind_torso | behind_head
+    errors: float = 1.0  # factor of all random errors; 0: none, nor swaps, nor gaps
+    definition: bool = (
+        True  # landmarks lie where BlazePose puts them, not where the body model does
+    )
 
 
 def report_landmarks(
-    truth: Tensor, cameras: CameraPath, times_s: Tensor, rng: torch.Generator
+    truth: Tensor,
+    cameras: CameraPath,
+    times_s: Tensor,
+    rng: torch.Generator,
+    realism: Realism | None = None,
+    covered: Tensor | None = None,
 ) -> ObservationBatch:
-    """Observations of the landmarks `truth` [B, T, 33, 3] (camera optical frame, m) at `times_s` [B, T]."""
-    batch, frames = times_s.shape
-    person_scale = torch.exp(0.4 * torch.randn(batch, generator=rng))  # some people are harder
+    """Observations of the landmarks `truth` [B, T, 33, 3] (camera optical frame, m) at `times_s` [B, T].
 
-    middle = truth[..., _HIPS, :].mean(-2, keepdim=True)
-    depth = truth[..., 2:].clamp_min(0.2)
-    rays = truth[..., :2] / depth
-    # Metric landmarks are relative to the mid-hip, in the axes of a camera that faces the person.
-    toward = torch.nn.functional.normalize(middle, dim=-1)
-    across = torch.nn.functional.normalize(
-        torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]).expand_as(toward), toward), dim=-1
+    `covered` [B, T, 33] bool: landmarks behind objects; by default, objects come and go at random.
+    """
+    realism = realism or Realism()
+    statistics = fitted_statistics()
+    stance = Stance.of(truth)
+    rays = project(truth)
+    half_size = torch.stack([cameras.half_width, cameras.half_height], -1)
+    if covered is None:
+        covered = _lost_limbs(times_s, rng)
+    sight = torch.where(hidden_by_own_body(stance.relative), int(Sight.BEHIND_SELF), 0)
+    sight = torch.where(covered, int(Sight.BEHIND_OBJECT), sight)
+    outside = outside_image(rays, truth[..., 2], half_size)
+    sight = torch.where(outside, int(Sight.OUTSIDE), sight)
+    in_view = (sight != Sight.OUTSIDE).float().mean(-1)
+    beyond = rays - rays.clamp(-half_size[:, None, None], half_size[:, None, None])
+
+    if realism.errors > 0:
+        order, depth = mistaken_sides(stance.facing, times_s, statistics, rng)
+        rays, beyond, relative, sight = (
+            _reordered(x, order) for x in (rays, beyond, stance.relative, sight)
+        )
+        relative = torch.cat([relative[..., :2], relative[..., 2:] * depth[..., None, None]], -1)
+        stance = Stance.of_relative(relative, stance.distance)
+
+    numbers = _numbers(times_s, statistics, rng)
+    whole = _whole_body(numbers, statistics)
+    errors = realism.errors * _errors(numbers, whole, sight, stance, half_size, statistics, rng)
+    defined = stance.relative
+    if realism.definition:
+        offset = (statistics.definition - torch.eye(NUM_LANDMARKS)) @ stance.relative
+        jitter = torch.randn(len(truth), 1, NUM_LANDMARKS, 1, generator=rng)
+        defined = stance.relative + offset * (1 + realism.errors * DEFINITION_JITTER * jitter)
+
+    moved = (defined - stance.relative)[..., :2] + PERSON_M * errors[..., :2]
+    pull = statistics.outside_pull[0] * beyond
+    pull = pull + statistics.outside_pull[1] * beyond.sign() * (
+        PERSON_M / stance.distance[..., None, None]
     )
-    facing = torch.cat([across, torch.linalg.cross(toward, across), toward], -2)  # [B, T, 3, 3]
-    relative = (truth - middle) @ facing.transpose(-1, -2)
+    rays = rays + moved / stance.distance[..., None, None] - realism.errors * pull
 
-    outside = (rays[..., 0].abs() > cameras.half_width[:, None, None]) | (
-        rays[..., 1].abs() > cameras.half_height[:, None, None]
-    )
-    hidden = hidden_by_own_body(relative) | _lost_limbs(times_s, rng)
-    unseen = outside | hidden
-
-    flipped = bursts(times_s, 0.12, 0.3, rng) | bursts(times_s, 0.1, 1.5, rng)
-    rays, relative, unseen, outside = (
-        torch.where(_like(flipped, x), x[:, :, list(LANDMARK_MIRROR)], x)
-        for x in (rays, relative, unseen, outside)
-    )
-    # Front taken for back: sides swap and so does what is near and far.
-    relative = torch.where(
-        _like(flipped, relative), relative * torch.tensor([1.0, 1.0, -1.0]), relative
-    )
-
-    harder = torch.where(unseen, OUT_OF_SIGHT_FACTOR, 1.0)[..., None] * person_scale.view(
-        -1, 1, 1, 1
-    )
-    memory = 0.05 + 0.4 * torch.rand(batch, generator=rng)
-    # Slow drift and fast shake, each with heavy tails: a landmark sometimes goes somewhere else.
-    drift = correlated_noise(times_s, (NUM_LANDMARKS, 5), memory, rng)
-    shake = torch.randn(batch, frames, NUM_LANDMARKS, 5, generator=rng)
-    habit = torch.randn(batch, 1, NUM_LANDMARKS, 5, generator=rng)  # constant for this person
-    noise = 0.75 * drift * (1 + 0.5 * drift.abs()) / 1.5 + 0.35 * shake + 0.6 * habit
-    # The network's image and metric outputs err together; five numbers drive both.
-    size = PERSON_HEIGHT_M / middle[..., 2].clamp_min(0.2)  # [B, T, 1] angular height of a person
-    rays = rays + noise[..., :2] * harder * (IMAGE_ERROR * size)[..., None]
-
-    compress = 0.6 + 0.4 * torch.rand(batch, 1, 1, generator=rng)
-    depth_error = noise[..., 4] * harder[..., 0] * METRIC_ERROR_DEPTH_M
-    scale = 1 + 0.06 * torch.randn(batch, 1, 1, 1, generator=rng)
-    near = relative[..., 2] * compress + depth_error
-    metric_xy = relative[..., :2] * scale + noise[..., 2:4] * harder * METRIC_ERROR_ACROSS_M
-    depth_hint = near / middle[..., 2].clamp_min(0.2) * (1 + 0.1 * habit[:, :, :1, 0])
-    metric = torch.cat([metric_xy, near[..., None] * scale], -1)
-
-    visibility, presence = _confidences(outside, unseen, times_s, rng)
-    # Not found: now and then for a few frames, and whenever less than a third of the body is in
-    # view.
-    seen = ~bursts(times_s, 0.15, 0.25, rng) & (outside.float().mean(-1) < 0.67)
+    metric = _metric(defined, whole, errors[..., 2:5], stance, statistics, realism)
+    hint = statistics.hint_slope * metric[..., 2] + errors[..., 5]
+    visibility, presence = _confidences(numbers, sight, statistics)
+    seen = _found(in_view, times_s, statistics, rng)
+    if realism.errors == 0:
+        seen = in_view > IN_VIEW_KNOTS[1]
     step = torch.diff(times_s, dim=1, prepend=times_s[:, :1])
-    return ObservationBatch(rays, depth_hint, metric, visibility, presence, seen, step)
+    return ObservationBatch(
+        rays, hint / stance.distance[..., None], metric, visibility, presence, seen, step
+    )
 
 
 def _lost_limbs(times_s: Tensor, rng: torch.Generator) -> Tensor:
-    """[B, T, 33] bool: limbs behind furniture or out of the network's mind for a while."""
-    lost = torch.zeros(*times_s.shape, NUM_LANDMARKS, dtype=torch.bool)
-    for landmarks in _LIMBS.values():
-        lost[..., landmarks] |= bursts(times_s, 0.06, 0.8, rng)[..., None]
-    legs = _LIMBS["left_leg"] + _LIMBS["right_leg"]
-    lost[..., legs] |= bursts(times_s, 0.10, 5.0, rng)[..., None]  # behind a table
-    return lost
+    """[B, T, 33] bool: limbs behind furniture, both legs behind a table."""
+    share = torch.tensor([LOST_LIMB_SHARE] * len(_LIMBS) + [LOST_LEGS_SHARE])
+    length = torch.tensor([LOST_LIMB_S] * len(_LIMBS) + [LOST_LEGS_S])
+    lost = telegraph(times_s, share, length, rng)
+    covered = torch.zeros(*times_s.shape, NUM_LANDMARKS, dtype=torch.bool)
+    for i, ((_, limb), landmarks) in enumerate(_LIMBS.items()):
+        gone = lost[..., i] | lost[..., -1] if limb == "leg" else lost[..., i]
+        covered[..., landmarks] = gone[..., None]
+    return covered
+
+
+def _reordered(values: Tensor, order: Tensor) -> Tensor:
+    """`values` [B, T, 33, ...] with landmark i taken from `order` [B, T, 33]."""
+    if values.ndim == order.ndim:
+        return values.gather(2, order)
+    return values.gather(2, order[..., None].expand(values.shape))
+
+
+def _numbers(times_s: Tensor, statistics: ErrorStatistics, rng: torch.Generator) -> Tensor:
+    """Gaussian numbers of all frames, [B, T, Latents.count]."""
+    batch, frames = times_s.shape
+    constant = torch.randn(batch, 1, statistics.constant.shape[1], generator=rng)
+    slow = correlated_noise(times_s, statistics.slow.shape[1], float(statistics.memory_s), rng)
+    fast = torch.randn(batch, frames, statistics.fast.shape[1], generator=rng)
+    return constant @ statistics.constant.T + slow @ statistics.slow.T + fast @ statistics.fast.T
+
+
+def _whole_body(numbers: Tensor, statistics: ErrorStatistics) -> dict[str, Tensor]:
+    """The values [B, T] of `WHOLE_BODY`."""
+    gauss = numbers[..., Latents.whole_body]
+    values = at_signed(statistics.whole_body, torch.arange(len(WHOLE_BODY)), gauss)
+    return dict(zip(WHOLE_BODY, values.unbind(-1), strict=True))
+
+
+def _errors(
+    numbers: Tensor,
+    whole: dict[str, Tensor],
+    sight: Tensor,
+    stance: Stance,
+    half_size: Tensor,
+    statistics: ErrorStatistics,
+    rng: torch.Generator,
+) -> Tensor:
+    """[B, T, 33, ERRORS] of each landmark, see `KIND_OF_ERROR`."""
+    gauss = numbers[..., Latents.errors].unflatten(-1, (NUM_LANDMARKS, ERRORS))
+    cell = _GROUP * len(Sight) + sight  # [B, T, 33]
+    sizes = statistics.sizes.flatten(0, 2)
+    row = cell[..., None] + _KIND * (len(sizes) // len(statistics.sizes))
+    size = at_size(sizes, row, gauss)
+
+    pixels = torch.tensor(IMAGE_HEIGHTS_PX)[
+        torch.randint(len(IMAGE_HEIGHTS_PX), (len(sight), 1), generator=rng)
+    ]
+    height = pixels / 2 / half_size[:, 1:] * PERSON_M / stance.distance
+    factor = hats(stance.facing, FACING_KNOTS) @ statistics.by_facing.log().T
+    factor = factor + hats(height.log(), LOG_HEIGHT_KNOTS) @ statistics.by_height.log().T
+    difficulty = torch.stack(
+        [whole["log_image_difficulty"]] + [whole["log_metric_difficulty"]] * 3, -1
+    )
+    factor = (factor + difficulty).exp()  # [B, T, K]
+    return size * gauss.sign() * factor[..., None, _KIND]
+
+
+def _metric(
+    defined: Tensor,
+    whole: dict[str, Tensor],
+    errors: Tensor,
+    stance: Stance,
+    statistics: ErrorStatistics,
+    realism: Realism,
+) -> Tensor:
+    """Metric landmarks [B, T, 33, 3] about their own mid-hip."""
+    defined = defined - defined[..., _HIPS, :].mean(-2, keepdim=True)
+    if realism.errors == 0:
+        return defined
+    flattened = torch.ones_like(defined[..., :1, :])
+    flattened[..., 0, 2] = whole["log_slope"].exp()
+    turn = torch.stack([whole[name] for name in ("pitch", "yaw", "roll")], -1)
+    turn = roma.rotvec_to_rotmat(turn)
+    metric = whole["log_size"].exp()[..., None, None] * (
+        (defined * flattened) @ turn.transpose(-1, -2)
+    )
+    bias = (hats(stance.facing, FACING_KNOTS) @ statistics.bias.flatten(1)).unflatten(-1, (-1, 3))
+    metric = metric + bias @ stance.axes.transpose(-1, -2) + errors
+    return metric - metric[..., _HIPS, :].mean(-2, keepdim=True)
 
 
 def _confidences(
-    outside: Tensor, unseen: Tensor, times_s: Tensor, rng: torch.Generator
+    numbers: Tensor, sight: Tensor, statistics: ErrorStatistics
 ) -> tuple[Tensor, Tensor]:
-    """Visibility and presence [B, T, 33]: mostly right, smooth in time, never certain."""
-    batch = len(times_s)
-    wobble = correlated_noise(times_s, (NUM_LANDMARKS, 2), torch.full((batch,), 0.3), rng)
-    visibility = torch.sigmoid(torch.where(unseen, -0.5, 4.5) + 1.5 * wobble[..., 0])
-    presence = torch.sigmoid(torch.where(outside, -1.0, 5.5) + 1.5 * wobble[..., 1])
-    return visibility, presence
+    """Visibility and presence [B, T, 33]: lower where the image error is large."""
+    gauss = numbers[..., Latents.confidences].unflatten(-1, (len(CONFIDENCES), NUM_LANDMARKS))
+    across = numbers[..., Latents.errors].unflatten(-1, (NUM_LANDMARKS, ERRORS))[..., :2]
+    of_error = size_score(across)
+    tables = statistics.confidence.flatten(1, 2)
+    out = []
+    for which in range(len(CONFIDENCES)):
+        with_error = float(statistics.confidence_of_error[which])
+        own = math.sqrt(1 - with_error**2) * gauss[..., which, :] + with_error * of_error
+        out.append(at_signed(tables[which], _GROUP * len(Sight) + sight, own).sigmoid())
+    return out[0], out[1]
 
 
-def _like(mask: Tensor, x: Tensor) -> Tensor:
-    """[B, T] -> broadcastable to x [B, T, ...]."""
-    return mask.view(*mask.shape, *[1] * (x.ndim - 2))
+def size_score(gauss: Tensor) -> Tensor:
+    """Gaussian number [...] of the length of an image error whose two numbers are `gauss` [..., 2]."""
+    shorter = 1 - torch.exp(-gauss.square().sum(-1) / 2)  # share of such errors that are shorter
+    return torch.special.ndtri(shorter.clamp(1e-4, 1 - 1e-4))
+
+
+def _found(
+    in_view: Tensor, times_s: Tensor, statistics: ErrorStatistics, rng: torch.Generator
+) -> Tensor:
+    """[B, T] bool: the person is reported; sequences begin with the first report if they can."""
+    found = hats(in_view, IN_VIEW_KNOTS) @ statistics.found
+    short = statistics.short_gaps.expand_as(found)
+    share = torch.stack([short, 1 - found / (1 - short)], -1)
+    share[:, 0] = torch.where(in_view[:, :1] > IN_VIEW_KNOTS[1], 0.0, share[:, 0])
+    return ~telegraph(times_s, share, statistics.gap_s, rng).any(-1)

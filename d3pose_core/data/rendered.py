@@ -31,15 +31,6 @@ _LIMB_LANDMARKS, _LIMB_JOINTS = (list(c) for c in zip(*LANDMARK_TO_JOINT, strict
 _HIPS = [LANDMARK_NAMES.index(name) for name in ("left_hip", "right_hip")]
 
 
-class Sight(IntEnum):
-    """Whether a landmark can really be seen."""
-
-    VISIBLE = 0
-    BEHIND_SELF = 1  # behind another part of the body
-    BEHIND_OBJECT = 2
-    OUTSIDE = 3  # of the image, or behind the camera
-
-
 class Start(IntEnum):
     """How the report of a person begins at a frame."""
 

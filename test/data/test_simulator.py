@@ -1,11 +1,11 @@
 """Simulated observations: right way up, not mirrored, as wrong as a landmark network and no more."""
 
-import numpy as np
 import pytest
 import torch
 
 from d3pose_core.body import load_body
-from d3pose_core.data import landmark_noise
+from d3pose_core.data import simulator as simulation
+from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary, MotionWindows, mirror, widen
 from d3pose_core.data.simulator import Simulator
 from d3pose_core.errors import InputError
@@ -31,6 +31,14 @@ def landmark(name: str) -> int:
     return LANDMARK_NAMES.index(name)
 
 
+@pytest.fixture
+def without_errors(monkeypatch):
+    exact = Realism(errors=0.0, definition=False)
+    monkeypatch.setattr(
+        simulation, "report_landmarks", lambda *a: report_landmarks(*a, realism=exact)
+    )
+
+
 def test_the_same_seed_gives_the_same_batch(shard, body):
     first = simulator(shard, body, seed=5).sample(3, 20)
     second = simulator(shard, body, seed=5).sample(3, 20)
@@ -50,9 +58,8 @@ def test_truth_is_consistent_with_the_body(shard, body):
     assert (truth.pelvis[..., 2] > 0.5).all(), "everybody stands in front of the camera"
 
 
-def test_people_stand_upright_and_are_not_mirrored(shard, body, monkeypatch):
-    for name in ("IMAGE_ERROR", "METRIC_ERROR_ACROSS_M", "METRIC_ERROR_DEPTH_M"):
-        monkeypatch.setattr(landmark_noise, name, 0.0)
+@pytest.mark.usefixtures("without_errors")
+def test_people_stand_upright_and_are_not_mirrored(shard, body):
     batch = simulator(shard, body).sample(64, 10, augment=False)
     rays, truth = batch.observations.rays, batch.truth
     nose, ankle = rays[..., landmark("nose"), 1], rays[..., landmark("left_ankle"), 1]
@@ -65,40 +72,19 @@ def test_people_stand_upright_and_are_not_mirrored(shard, body, monkeypatch):
         rays[..., landmark("left_shoulder"), 0] - rays[..., landmark("right_shoulder"), 0]
     )
     assert facing.sum() > 20
-    # Some are flipped on purpose: that is one of the errors simulated.
-    assert (left_to_right[facing] > 0).float().mean() > 0.9
+    assert (left_to_right[facing] > 0).float().mean() > 0.98
 
 
-def test_without_errors_observations_are_projections(shard, body, monkeypatch):
-    monkeypatch.setattr(landmark_noise, "IMAGE_ERROR", 0.0)
-    monkeypatch.setattr(landmark_noise, "bursts", lambda times, *_: torch.zeros_like(times) > 1)
+@pytest.mark.usefixtures("without_errors")
+def test_without_errors_observations_are_projections(shard, body):
     batch = simulator(shard, body).sample(8, 10)
     shoulder = JOINT_NAMES.index("left_shoulder")
     expected = batch.truth.joints[:, :, shoulder]
     expected = expected[..., :2] / expected[..., 2:]
     got = batch.observations.rays[..., landmark("left_shoulder"), :]
-    assert torch.allclose(got, expected, atol=1e-3)
-
-
-def test_image_errors_are_of_the_measured_size(shard, body):
-    batch = simulator(shard, body).sample(128, 30)
-    visible = batch.observations.visibility[..., landmark("left_shoulder")] > 0.9
-    truth = batch.truth.joints[:, :, JOINT_NAMES.index("left_shoulder")]
-    error = (
-        batch.observations.rays[..., landmark("left_shoulder"), :] - truth[..., :2] / truth[..., 2:]
-    )
-    of_height = (error.norm(dim=-1) * batch.truth.pelvis[..., 2] / 1.7)[visible]
-    assert 0.005 < float(of_height.median()) < 0.015
-
-
-def test_correlated_noise_has_unit_variance_and_the_memory_it_says(shard):
-    rng = torch.Generator().manual_seed(0)
-    times = torch.arange(60).expand(4000, 60) / 30.0
-    noise = landmark_noise.correlated_noise(times, (1,), torch.full((4000,), 0.2), rng)[..., 0]
-    assert np.isclose(float(noise.var(0).mean()), 1.0, atol=0.05)
-    lag = 6  # frames, 0.2 s: the correlation is 1/e there
-    correlation = (noise[:, lag:] * noise[:, :-lag]).mean()
-    assert np.isclose(float(correlation), np.exp(-1), atol=0.05)
+    near = batch.truth.joints[:, :, shoulder, 2] < 0.25  # there, rays are bounded
+    assert torch.allclose(got[~near], expected[~near], atol=1e-3)
+    assert batch.observations.seen.float().mean() > 0.9
 
 
 def test_mirroring_a_motion_mirrors_its_joints(shard, body):

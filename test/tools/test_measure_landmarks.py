@@ -10,7 +10,8 @@ pytest.importorskip("skimage", reason="pip install numba scikit-image, to measur
 from d3pose_core.body.load import free_body_arrays
 from d3pose_core.camera import Intrinsics
 from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.data.rendered import RenderedSet, Sight, Start
+from d3pose_core.data.rendered import RenderedSet, Start
+from d3pose_core.data.sight import Sight
 from d3pose_core.observe.observation import PersonObservation, Roi
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from test.helpers.motion_shard import write_motion_shard

@@ -1,4 +1,4 @@
-"""`python -m tools.measure_landmarks record | show | analyse`: see the package's docstring."""
+"""`python -m tools.measure_landmarks ...`: see the package's docstring."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from d3pose_core.data.error_statistics import FITTED
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
 from d3pose_core.errors import InputError
@@ -23,6 +24,17 @@ def main() -> None:
         from tools.measure_landmarks.analyse import print_tables
 
         print_tables(RenderedSet.load(*arguments.recordings))
+        return
+    if arguments.command == "fit":
+        from tools.measure_landmarks.fit import fit
+
+        fit(RenderedSet.load(*arguments.recordings)).save(arguments.out)
+        print(arguments.out)
+        return
+    if arguments.command == "compare":
+        from tools.measure_landmarks.compare import side_by_side
+
+        print(side_by_side(RenderedSet.load(*arguments.recordings), arguments.seed))
         return
 
     from tools.measure_landmarks.record import Studio, record, shown
@@ -64,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, required=True, help="a file, or show's folder")
     analyse = commands.add_parser("analyse", help="print the measured errors")
     analyse.add_argument("recordings", type=Path, nargs="+")
+    fit = commands.add_parser("fit", help="fit the simulator's error statistics")
+    fit.add_argument("recordings", type=Path, nargs="+")
+    fit.add_argument("--out", type=Path, default=FITTED, help="default: the file that ships")
+    compare = commands.add_parser("compare", help="print measured and simulated errors together")
+    compare.add_argument("recordings", type=Path, nargs="+")
+    compare.add_argument("--seed", type=int, default=0)
     return parser
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from d3pose_core.data.rendered import RenderedSet, Sight, Start, landmark_scores
+from d3pose_core.data.error_statistics import groups_of_landmarks
+from d3pose_core.data.rendered import RenderedSet, Start, landmark_scores
+from d3pose_core.data.sight import Sight
 from d3pose_core.skeleton import LANDMARK_NAMES
-from tools.measure_landmarks.errors import LIMBS, Errors, groups_of_landmarks
+from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.offsets import landmark_offsets
 
 _PERCENTILES = (0.5, 0.9, 0.99)

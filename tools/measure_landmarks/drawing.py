@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from d3pose_core.data.rendered import Sight
+from d3pose_core.data.sight import Sight
 from d3pose_core.skeleton import LANDMARK_NAMES
 from tools.measure_landmarks.scenes import Scene
 from tools.measure_landmarks.watch import Watched

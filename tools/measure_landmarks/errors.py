@@ -21,23 +21,16 @@ _FLIP_RATIO, _FLIP_GAIN = 0.6, 0.015
 _FRONT_COS = 0.6
 
 
-def groups_of_landmarks() -> dict[str, list[int]]:
-    """Landmark indices by the part of the body."""
-    parts = {
-        "shoulders, hips": ("shoulder", "hip"),
-        "elbows, knees": ("elbow", "knee"),
-        "wrists, ankles": ("wrist", "ankle"),
-        "fingers": ("pinky", "index", "thumb"),
-        "feet": ("heel", "foot_index"),
-    }
-    groups = {"face": list(range(11))}
-    for name, ends in parts.items():
-        groups[name] = [
-            i
-            for i, landmark in enumerate(LANDMARK_NAMES)
-            if i > 10 and landmark.split("_", 1)[1] in ends
-        ]
-    return groups
+def legs_beyond_hip() -> list[int]:
+    """Landmarks that a swap of the legs moves."""
+    ends = ("knee", "ankle", "heel", "foot_index")
+    return [i for i, name in enumerate(LANDMARK_NAMES) if name.split("_", 1)[-1] in ends]
+
+
+def arms_beyond_shoulder() -> list[int]:
+    """Landmarks that a swap of the arms moves."""
+    ends = ("elbow", "wrist", "pinky", "index", "thumb")
+    return [i for i, name in enumerate(LANDMARK_NAMES) if name.split("_", 1)[-1] in ends]
 
 
 @dataclass

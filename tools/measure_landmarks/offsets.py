@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from d3pose_core.data.rendered import RenderedSet, Sight
+from d3pose_core.data.rendered import RenderedSet
+from d3pose_core.data.sight import Sight
 from d3pose_core.model.view import look_at_rotation, project
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS, LANDMARK_NAMES, NUM_JOINTS
 from tools.measure_landmarks.errors import Errors

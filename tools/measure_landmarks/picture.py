@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from d3pose_core.body.arrays import BodyArrays
-from d3pose_core.data.rendered import Sight
+from d3pose_core.data.sight import Sight
 from tools.measure_landmarks.clothes import random_outfit
 from tools.measure_landmarks.rasterizer import BACKGROUND, DepthBuffer, shade, vertex_normals
 from tools.measure_landmarks.scenery import Background, Obstacle, random_obstacle

@@ -1,0 +1,44 @@
+"""Random processes: as strong and as lasting as they say, at any frame rate."""
+
+import math
+
+import pytest
+import torch
+
+from d3pose_core.data.random_processes import correlated_noise, telegraph
+
+
+def times(rate_hz: float, seconds: float, batch: int) -> torch.Tensor:
+    return (torch.arange(round(rate_hz * seconds)) / rate_hz).expand(batch, -1)
+
+
+@pytest.mark.parametrize("rate_hz", [10, 30, 60])
+def test_noise_has_unit_variance_and_the_memory_it_says(rate_hz):
+    rng = torch.Generator().manual_seed(0)
+    noise = correlated_noise(times(rate_hz, 1, 4000), 2, 0.2, rng)
+    assert torch.allclose(noise.var((0, 1)), torch.ones(2), atol=0.05)
+    lag = round(0.2 * rate_hz)  # the correlation is 1/e there
+    correlation = (noise[:, lag:] * noise[:, :-lag]).mean()
+    assert float(correlation) == pytest.approx(math.exp(-1), abs=0.03)
+    assert abs(float((noise[..., 0] * noise[..., 1]).mean())) < 0.03, "channels are independent"
+
+
+@pytest.mark.parametrize("rate_hz", [10, 30, 60])
+def test_telegraph_keeps_share_and_length(rate_hz):
+    rng = torch.Generator().manual_seed(0)
+    share, length = torch.tensor([0.1, 0.5, 0.0]), torch.tensor([0.5, 1.0, 1.0])
+    on = telegraph(times(rate_hz, 40, 100), share, length, rng)
+    assert torch.allclose(on.float().mean((0, 1)), share, atol=0.03)
+    ends = (on[:, :-1] & ~on[:, 1:]).sum((0, 1))[:2]
+    mean_length = on[..., :2].sum((0, 1)) / ends / rate_hz
+    # A run that is seen lasts at least one frame.
+    assert torch.allclose(mean_length, length[:2] + 0.5 / rate_hz, rtol=0.15)
+
+
+def test_telegraph_follows_a_share_that_changes():
+    rng = torch.Generator().manual_seed(0)
+    share = torch.zeros(200, 100, 1)
+    share[:, 50:] = 0.9
+    on = telegraph(times(10, 10, 200), share, torch.tensor([0.3]), rng)[..., 0]
+    assert not on[:, :50].any()
+    assert float(on[:, 90:].float().mean()) == pytest.approx(0.9, abs=0.05)
