@@ -29,6 +29,7 @@ from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.curves import Curves
 from d3pose_core.training.losses import pose_losses, shift, total_loss, true_past
 from d3pose_core.training.optimizer import Optimizer
+from d3pose_core.training.precision import in_bfloat16
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:
@@ -107,8 +108,11 @@ def train(config: TrainConfig) -> Path:
     optimizer = Optimizer(
         model, config.optimizer, config.learning_rate, config.muon_rate, config.weight_decay
     )
-    step, best, spent = _resume(output / "resume.pt", model, averaged, optimizer)
+    step, best, spent = resume(output / "resume.pt", model, averaged, optimizer)
     curves = Curves(output, enabled=rank == 0)
+    if config.precision == "bfloat16":
+        for part in (model.encoder, model.decoder):
+            part.forward = in_bfloat16(part.forward, device)  # type: ignore[method-assign]
     if config.compile:
         model.encoder.compile()
         model.decoder.compile()
@@ -123,17 +127,15 @@ def train(config: TrainConfig) -> Path:
             simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
             batch = draw(simulator, measured, config).to(device)
             ramp = (step / config.steps - config.own_outputs_from) / 0.2
-            mixed = config.precision == "bfloat16"
-            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                losses = training_losses(
-                    model,
-                    batch,
-                    config.own_outputs * min(1.0, max(0.0, ramp)),
-                    config.past_noise,
-                    body,
-                    simulator.rng,
-                )
-                loss = total_loss(losses, config.loss)
+            losses = training_losses(
+                model,
+                batch,
+                config.own_outputs * min(1.0, max(0.0, ramp)),
+                config.past_noise,
+                body,
+                simulator.rng,
+            )
+            loss = total_loss(losses, config.loss)
             optimizer.zero_grad()
             loss.backward()
             if processes > 1:
@@ -164,7 +166,7 @@ def train(config: TrainConfig) -> Path:
                     }
                     save_model(kept, output / "best.safetensors", notes)
                 progress = {"step": step, "best": best, "spent": spent}
-                _save_resume(output / "resume.pt", model, averaged, optimizer, progress)
+                save_resume(output / "resume.pt", model, averaged, optimizer, progress)
     if rank == 0:
         calibrate_file(output / "best.safetensors", held_out)
     if processes > 1:
@@ -216,7 +218,7 @@ def average_gradients(model: torch.nn.Module, processes: int) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def _save_resume(path: Path, model, averaged, optimizer, progress: dict[str, float]) -> None:
+def save_resume(path: Path, model, averaged, optimizer, progress: dict[str, float]) -> None:
     state = {
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
@@ -228,7 +230,7 @@ def _save_resume(path: Path, model, averaged, optimizer, progress: dict[str, flo
     partial.replace(path)
 
 
-def _resume(path: Path, model, averaged, optimizer) -> tuple[int, float, float]:
+def resume(path: Path, model, averaged, optimizer) -> tuple[int, float, float]:
     """Step, best score and seconds spent so far; zeros for a new run."""
     if not path.is_file():
         return 0, float("inf"), 0.0

@@ -123,7 +123,7 @@ def pose_losses(
         "betas": mean_seen((prediction.betas - truth.betas[:, None]).square()),
         "stature": mean_seen(stature),
         "uncertainty": mean_seen(likelihood),
-        "stages": sum(rotation_error(r) + place_error(p) for r, p, _ in stages) / len(stages),
+        "stages": torch.stack([rotation_error(r) + place_error(p) for r, p, _ in stages]).mean(),
     }
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
+from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.compare import evaluate
@@ -28,7 +29,7 @@ from d3pose_core.model.baselines.checkpoint import save_peer
 from d3pose_core.model.baselines.motion_discriminator import MotionDiscriminator
 from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.curves import Curves
-from d3pose_core.training.loop import _resume, _save_resume, rate_factor
+from d3pose_core.training.loop import draw, rate_factor, resume, save_resume
 from d3pose_core.training.losses import pose_losses, total_loss
 from d3pose_core.training.optimizer import Optimizer
 
@@ -96,12 +97,13 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
     optimizer = Optimizer(
         trainee, config.optimizer, config.learning_rate, config.muon_rate, config.weight_decay
     )
-    step, best, spent = _resume(output / "resume.pt", trainee, averaged, optimizer)
+    step, best, spent = resume(output / "resume.pt", trainee, averaged, optimizer)
     if step >= config.steps:
         return output / "best.safetensors"
 
     body = load_body("free-low")
     simulator = Simulator(MotionLibrary(config.motions, "train"), body, config.seed)
+    measured = MeasuredClips(config.measured, body) if config.measured else None
     unseen_people = MotionLibrary(config.motions, "val")
     held_out = held_out_batches(unseen_people, body, config.validation_sequences)
     device_body = load_body("free-low", str(device))
@@ -112,7 +114,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
         while step < config.steps:
             optimizer.set_rate(rate_factor(step, config))
             simulator.rng.manual_seed(config.seed * 10**6 + step)
-            batch = simulator.sample(config.batch, config.frames).to(device)
+            batch = draw(simulator, measured, config).to(device)
             losses = trainee.losses(batch, device_body, config.precision == "bfloat16")
             loss = trainee.total(losses, config)
             optimizer.zero_grad()
@@ -142,5 +144,5 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
                     notes = {"step": step, "held_out": rounded, "motions": motions}
                     save_peer(kept, output / "best.safetensors", notes)
                 progress = {"step": step, "best": best, "spent": spent}
-                _save_resume(output / "resume.pt", trainee, averaged, optimizer, progress)
+                save_resume(output / "resume.pt", trainee, averaged, optimizer, progress)
     return output / "best.safetensors"

@@ -90,13 +90,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one(config_file, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         import d3pose_core.training.peers as peers
 
-        save = peers._save_resume
+        save = peers.save_resume
 
         def save_and_die(*args):
             save(*args)
             raise KeyboardInterrupt
 
-        patch.setattr(peers, "_save_resume", save_and_die)
+        patch.setattr(peers, "save_resume", save_and_die)
         with pytest.raises(KeyboardInterrupt):
             train_peer("vibe", training("parts"), SIZES["vibe"])
     assert resume_file("parts")["progress"]["step"] == 2

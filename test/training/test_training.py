@@ -74,13 +74,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config_file, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         import d3pose_core.training.loop as loop
 
-        save = loop._save_resume
+        save = loop.save_resume
 
         def save_and_die(*args):
             save(*args)
             raise KeyboardInterrupt
 
-        patch.setattr(loop, "_save_resume", save_and_die)
+        patch.setattr(loop, "save_resume", save_and_die)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     train(config)
