@@ -13,7 +13,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 from rclpy.utilities import remove_ros_args
 
@@ -32,21 +32,20 @@ class SharedRecovery:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # Weak: after the cleanup of all nodes nothing may stay in the device's memory.
-        self._newest: WeakValueDictionary[tuple[str, str, str], MeshRecovery] = (
-            WeakValueDictionary()
-        )
+        self._in_use: dict[tuple[str, str, str], WeakSet[MeshRecovery]] = {}
 
     def __call__(self, values: NodeParameters) -> MeshRecovery:
         """The recovery of one node. Raises D3PoseError."""
         key = (values.weights, values.device, values.body)
         with self._lock:
-            loaded = self._newest.get(key)
+            in_use = self._in_use.setdefault(key, WeakSet())
+            loaded = next(iter(in_use), None)
             if loaded is None:
                 recovery = load_recovery(values)
             else:
                 observer = BlazePoseObserver(max_people=values.max_people)
                 recovery = loaded.another(observer, values.stature_m or None)
-            self._newest[key] = recovery
+            in_use.add(recovery)
         return recovery
 
 
