@@ -83,8 +83,10 @@ function note(packet) {
   fill(by("people"), ["id", "distance, m", "confidence, %", "joints within 10 cm, %"], rows,
     packet.people ? "nobody in sight" : "no messages of people");
   const status = packet.status;
-  const values = Object.entries(status.values || {}).map(([key, value]) => [text(key), text(value)]);
-  fill(by("status"), null, values, "no diagnostics yet");
+  const values = Object.entries(status.values || {});
+  by("status").innerHTML = values.length ? values.map(([key, value]) =>
+    `<div><span>${text(key)}</span><span class="number">${text(value)}</span></div>`).join("")
+    : '<span class="soft">no diagnostics yet</span>';
   by("message").textContent = status.message || "";
 }
 
@@ -96,10 +98,11 @@ function text(value) {
   return node.innerHTML;
 }
 
+// A table; `rows` of HTML.
 function fill(table, head, rows, otherwise) {
   const cells = (row, tag) => `<tr>${row.map((cell) => `<${tag}>${cell}</${tag}>`).join("")}</tr>`;
   table.innerHTML = rows.length
-    ? (head ? cells(head, "th") : "") + rows.map((row) => cells(row, "td")).join("")
+    ? cells(head, "th") + rows.map((row) => cells(row, "td")).join("")
     : `<tr><td class="soft">${otherwise}</td></tr>`;
 }
 

@@ -2,91 +2,44 @@
 
     python -m d3pose_ros.demo.camera CLIP --hfov 60 --node d3pose
 
-Says `ready` on stdout when the images, camera_info and diagnostics are connected, and waits for a line on
-stdin; then plays, waits until the node has accounted for every image, and says what it made of them.
+How it talks to the process that started it is in `source.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import D3PoseError
 from d3pose_core.video import ClipReader, Frame, View
+from d3pose_ros.demo.source import ImageSource, run_source
 from d3pose_ros.events import emit
 
 FRAME_ID = "camera_optical_frame"
-# The node is given up when its counts stand still for so long after the last image.
-STALLED_S = 3.0
 
 
-@dataclass
-class NodeReport:
-    """The node's own counts, from its diagnostics."""
-
-    received: int = 0
-    processed: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def accounted(self) -> int:
-        """Images of which the node has said what became of them."""
-        return self.processed + sum(self.dropped.values())
-
-    @classmethod
-    def from_values(cls, values: dict[str, str]) -> NodeReport:
-        """From the key/value pairs of the node's status."""
-        dropped = {
-            key.removeprefix("dropped/"): int(value)
-            for key, value in values.items()
-            if key.startswith("dropped/")
-        }
-        return cls(
-            int(values.get("images received", 0)), int(values.get("images processed", 0)), dropped
-        )
-
-
-class ClipCamera(Node):
-    """Publishes `camera/image_raw` and `camera/camera_info`; listens to the diagnostics of a node."""
+class ClipCamera(ImageSource):
+    """Publishes `camera/image_raw` and `camera/camera_info`."""
 
     def __init__(self, frames: Sequence[Frame], intrinsics: Intrinsics, watched: str) -> None:
-        super().__init__("d3pose_demo_camera")
+        super().__init__(
+            "d3pose_demo_camera", Image, "camera/image_raw", "camera/camera_info", watched
+        )
         self._frames = frames
-        self._watched = watched
-        self.report = NodeReport()
-        self.changed_s = time.monotonic()
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
-        )
-        self._images = self.create_publisher(Image, "camera/image_raw", qos)
-        self._infos = self.create_publisher(CameraInfo, "camera/camera_info", qos)
-        self._diagnostics = self.create_subscription(
-            DiagnosticArray, "/diagnostics", self._on_diagnostics, 10
-        )
         self._info = _camera_info(intrinsics)
 
-    def connected(self, info_subscribers: int) -> bool:
-        """Whether someone sees the images, and so many the camera_info."""
-        return (
-            self._images.get_subscription_count() > 0
-            and self._infos.get_subscription_count() >= info_subscribers
-            and self._diagnostics.get_publisher_count() > 0
-        )
+    @property
+    def image_count(self) -> int:
+        return len(self._frames)
 
     def play(self) -> None:
         """Publish the frames in real time."""
@@ -96,7 +49,6 @@ class ClipCamera(Node):
             stamp_ns = start_ns + round(frame.time_s * 1e9)
             self._publish(frame, stamp_ns)
             emit("frame", index=frame.index, stamp_ns=stamp_ns)
-        self.changed_s = time.monotonic()
 
     def _publish(self, frame: Frame, stamp_ns: int) -> None:
         height, width = frame.image.shape[:2]
@@ -106,18 +58,9 @@ class ClipCamera(Node):
         # An array is taken as it is; bytes would be copied number by number.
         image.data = array("B", frame.image.tobytes())
         self._info.header = image.header
-        self._infos.publish(self._info)
-        self._images.publish(image)
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            if status.name.split(":")[0].strip("/") != self._watched:
-                continue
-            report = NodeReport.from_values({pair.key: pair.value for pair in status.values})
-            if report != self.report:
-                self.report, self.changed_s = report, time.monotonic()
-            if status.level == DiagnosticStatus.ERROR:
-                emit("error", message=status.message)
+        assert self.infos is not None
+        self.infos.publish(self._info)
+        self.images.publish(image)
 
 
 def _camera_info(intrinsics: Intrinsics) -> CameraInfo:
@@ -177,40 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     rclpy.init(args=[])
     node = ClipCamera(frames, clip.view.intrinsics(whole), args.node)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    told = threading.Event()
-
-    def listen() -> None:
-        if sys.stdin.readline():
-            told.set()
-
-    threading.Thread(target=listen, daemon=True).start()
-    try:
-        ready = False
-        while not told.is_set():
-            executor.spin_once(timeout_sec=0.1)
-            if not ready and node.connected(args.info_subscribers):
-                ready = True
-                emit("ready")
-        node.play()
-        while node.report.accounted < len(frames) and time.monotonic() - node.changed_s < STALLED_S:
-            executor.spin_once(timeout_sec=0.1)
-        report = node.report
-        emit(
-            "played",
-            published=len(frames),
-            received=report.received,
-            processed=report.processed,
-            dropped=report.dropped,
-        )
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_source(node, args.info_subscribers)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,20 @@ class Recorded:
     stages_ms: dict[str, float]  # medians, as the node last reported them
 
 
-def read_people(path: Path, topic: str, stamps: dict[int, int], intrinsics: Intrinsics) -> Recorded:
+def read_people(
+    path: Path,
+    topic: str,
+    stamps: dict[int, int],
+    intrinsics: Intrinsics,
+    published_ns: Mapping[int, int] | None = None,
+) -> Recorded:
     """People frame by frame, matched to the clip by stamp (`stamps`: ns -> index of the frame).
 
-    Latencies run from an image's stamp, when the camera published it, to the arrival of its people
-    at the recorder.
+    Latencies run from when an image was published (`published_ns` of its stamp; None: at its stamp) to the
+    arrival of its people at the recorder.
     """
     start_ns = min(stamps, default=0)
+    published_ns = published_ns or {}
     recorder, statistics = PeopleRecorder(intrinsics), RunStatistics()
     seen: dict[int, int] = {}  # stamp -> index
     body, status = "", {}
@@ -56,7 +64,7 @@ def read_people(path: Path, topic: str, stamps: dict[int, int], intrinsics: Intr
         seen[stamp_ns] = stamps[stamp_ns]
         people = [person_from_message(person) for person in message.persons]
         recorder.append(seen[stamp_ns], (stamp_ns - start_ns) * 1e-9, people)
-        latency_ms = (recorded.received_ns - stamp_ns) * 1e-6
+        latency_ms = (recorded.received_ns - published_ns.get(stamp_ns, stamp_ns)) * 1e-6
         statistics.add(latency_ms, {}, (person.track_id for person in people))
         body = message.body_model
     suffix = " ms p50"

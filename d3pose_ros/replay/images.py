@@ -18,6 +18,7 @@ from d3pose_core.video import Frame
 from d3pose_ros import calibration
 from d3pose_ros.bag import open_bag, read_bag, typestore
 from d3pose_ros.images import ImageError, to_bgr
+from d3pose_ros.parameters import AUTO
 from d3pose_ros.replay.topics import BagTopic
 from d3pose_ros.stamps import RESTART_S
 
@@ -52,7 +53,7 @@ class BagImages:
         topic: what is read.
         frame_count: images in order, without duplicates, at most `max_images`.
         fps: of the usual step between two images, 1..1000.
-        start_ns: the first stamp.
+        stamps_ns: of those images; start_ns: the first.
 
     Raises:
         InputError: no image at all, or a bag of images that all have one stamp.
@@ -71,10 +72,10 @@ class BagImages:
                 "without stamps of their own they have no order: make the camera driver stamp them"
             )
         self._order = order[:max_images]
-        ordered = [stamps[position] for position in self._order]
-        self.frame_count = len(ordered)
-        self.start_ns = ordered[0]
-        self.fps = _usual_rate(ordered)
+        self.stamps_ns = [stamps[position] for position in self._order]
+        self.frame_count = len(self.stamps_ns)
+        self.start_ns = self.stamps_ns[0]
+        self.fps = _usual_rate(self.stamps_ns)
         self.dropped: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[BagImage]:
@@ -156,8 +157,13 @@ def stamp_order(stamps: list[int]) -> tuple[list[int], int]:
 class RecordedCamera:
     """The camera_info of a bag: of each image the one with its stamp, else the last one before it."""
 
-    def __init__(self, path: Path, topic: str) -> None:
-        """InputError if the topic has no messages."""
+    def __init__(self, path: Path, topic: str, image_topic: str) -> None:
+        """`image_topic` tells by its name whether the images are rectified, as in the node.
+
+        Raises InputError if the topic has no messages.
+        """
+        self._rectified = calibration.is_rectified(AUTO, image_topic)
+        self._warned = False
         infos: list[tuple[int, Any]] = [
             (_nanoseconds(recorded.message.header.stamp), recorded.message)
             for recorded in read_bag(path, (topic,))
@@ -172,7 +178,15 @@ class RecordedCamera:
     def __call__(self, stamp_ns: int, width: int, height: int) -> Intrinsics:
         """For one image; InputError where camera_info is of an uncalibrated or another camera."""
         index = max(0, bisect.bisect_right(self._stamps, stamp_ns) - 1)
-        return calibration.intrinsics(self._infos[index], width, height)
+        try:
+            return calibration.intrinsics(self._infos[index], width, height, self._rectified)
+        except calibration.CalibrationError as error:
+            if error.usable is None:
+                raise
+            if not self._warned:
+                logger.warning("%s", error)
+            self._warned = True
+            return error.usable
 
 
 def _raw_messages(path: Path, topic: BagTopic) -> Iterator[tuple[int, bytes]]:
@@ -184,7 +198,7 @@ def _raw_messages(path: Path, topic: BagTopic) -> Iterator[tuple[int, bytes]]:
 
 def _read_stamps(path: Path, topic: BagTopic) -> list[int]:
     """Stamps of all messages, ns, in the order of recording. All image messages begin with a header."""
-    stamps = [_stamp_of(data) for _, data in _raw_messages(path, topic)]
+    stamps = [stamp_of(data) for _, data in _raw_messages(path, topic)]
     if not stamps:
         raise InputError(f"{path}: none of {topic.count} messages of {topic.name} can be read")
     if len(stamps) < topic.count:
@@ -195,7 +209,7 @@ def _read_stamps(path: Path, topic: BagTopic) -> list[int]:
     return stamps
 
 
-def _stamp_of(message: bytes) -> int:
+def stamp_of(message: bytes) -> int:
     """The header's stamp of a serialized message: after 4 bytes that say how it is encoded."""
     if len(message) < 12:
         return 0

@@ -11,6 +11,7 @@ from d3pose_core.body import FREE_BODIES, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
 from d3pose_core.cli.report import progress_bar, summary_table
+from d3pose_core.errors import InputError
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
 from d3pose_core.recovery import MeshRecovery
@@ -47,6 +48,8 @@ def run_replay(options: ReplayOptions) -> Summary:
         ModelFileMissing: run `d3pose models fetch`.
         ProcessFailed: with `live`, when one of the processes failed; the message has its log.
     """
+    if options.live and options.intrinsics is not None:
+        raise InputError("--live takes the camera from the bag's camera_info or from --hfov")
     topic = choose_image_topic(options.bag, options.image)
     camera, source = _camera(options, topic.name)
     images = BagImages(options.bag, topic, camera, options.max_frames)
@@ -55,7 +58,8 @@ def run_replay(options: ReplayOptions) -> Summary:
     if options.live:
         from d3pose_ros.replay.live import replay_live
 
-        replayed, body_name, stages = replay_live(options, images, bag)
+        info = None if source.startswith("hfov") else source
+        replayed, body_name, stages = replay_live(options, images, info, bag)
     else:
         # Sums over several threads round differently; one thread gives the same on any number of cores.
         torch.set_num_threads(1)
@@ -101,7 +105,7 @@ def _camera(options: ReplayOptions, image_topic: str) -> tuple[Camera, str]:
     if options.hfov_deg is None:
         info_topic = choose_info_topic(options.bag, image_topic, options.camera_info)
         if info_topic is not None:
-            return RecordedCamera(options.bag, info_topic), info_topic
+            return RecordedCamera(options.bag, info_topic, image_topic), info_topic
     hfov = DEFAULT_HFOV_DEG if options.hfov_deg is None else options.hfov_deg
     source = f"hfov {hfov:g} degrees"
     if options.hfov_deg is None:

@@ -21,7 +21,7 @@ from d3pose_ros.msg import SmplPerson, SmplPersonArray
 # Images wait for the people found in them: about a second of a camera.
 IMAGES_KEPT = 30
 # Without people for so long, images are shown alone.
-PEOPLE_LATE_S = 1.0
+PEOPLE_LATE_S = 3.0
 # Nobody has asked for a packet for so long: nobody looks.
 UNWATCHED_S = 5.0
 MAX_WIDTH = 960  # px of the picture that is sent
