@@ -98,7 +98,7 @@ class FramePipeline:
     def close(self) -> None:
         """Frees the device's memory. Only while the worker does not run."""
         on_cuda = self._node.parameters.device.startswith("cuda")
-        del self._recovery
+        del self._recovery, self._mesh_body
         self.depth = None
         gc.collect()  # modules may refer to each other, and then live until somebody looks
         if on_cuda:

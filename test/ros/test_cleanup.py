@@ -7,6 +7,7 @@ import torch
 from rclpy.parameter import Parameter
 
 from d3pose_ros.node import D3PoseNode, load_recovery
+from d3pose_ros.pipeline import FramePipeline
 from test.helpers.node_bench import SUCCESS
 
 
@@ -19,9 +20,15 @@ class Factory:
         return recovery
 
 
-def cycle(node) -> None:
-    for transition in ("configure", "activate", "deactivate", "cleanup"):
-        assert getattr(node, f"trigger_{transition}")() == SUCCESS
+def cycle(node) -> FramePipeline:
+    """Through all states. The pipeline is returned so that it lives on, as it does when the node empties
+    the GPU's cache: it must have let go of everything by itself."""
+    assert node.trigger_configure() == SUCCESS
+    assert node.trigger_activate() == SUCCESS
+    pipeline = node._pipeline
+    assert node.trigger_deactivate() == SUCCESS
+    assert node.trigger_cleanup() == SUCCESS
+    return pipeline
 
 
 @pytest.mark.parametrize("use_depth", [False, True])
@@ -30,7 +37,7 @@ def test_nothing_of_the_model_is_left(graph, use_depth):
     overrides = [Parameter("use_depth", value=use_depth)]
     node = graph.add(D3PoseNode(factory, parameter_overrides=overrides))
     for _ in range(2):
-        cycle(node)
+        _pipeline = cycle(node)
         assert factory.model() is None
         assert factory.body() is None
 
