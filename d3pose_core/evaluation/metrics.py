@@ -36,12 +36,23 @@ def procrustes_aligned(predicted: Tensor, truth: Tensor) -> Tensor:
     """
     mean_p, mean_t = predicted.mean(-2, keepdim=True), truth.mean(-2, keepdim=True)
     p, t = predicted - mean_p, truth - mean_t
+    rotation, stretch = _turn_and_stretch(p, t)
+    scale = stretch / p.square().sum((-2, -1)).clamp_min(1e-12)
+    return scale[..., None, None] * p @ rotation.transpose(-1, -2) + mean_t
+
+
+def procrustes_rotation(predicted: Tensor, truth: Tensor) -> Tensor:
+    """The rotation [..., 3, 3] of `procrustes_aligned`."""
+    mean_p, mean_t = predicted.mean(-2, keepdim=True), truth.mean(-2, keepdim=True)
+    return _turn_and_stretch(predicted - mean_p, truth - mean_t)[0]
+
+
+def _turn_and_stretch(p: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Of centred points [..., N, 3]: the best rotation, and the sum of signed singular values [...]."""
     u, s, vh = torch.linalg.svd(t.transpose(-1, -2) @ p)
     sign = torch.ones_like(s)
     sign[..., -1] = torch.linalg.det(u @ vh).sign()
-    rotation = (u * sign[..., None, :]) @ vh
-    scale = (s * sign).sum(-1) / p.square().sum((-2, -1)).clamp_min(1e-12)
-    return scale[..., None, None] * p @ rotation.transpose(-1, -2) + mean_t
+    return (u * sign[..., None, :]) @ vh, (s * sign).sum(-1)
 
 
 def pa_mpjpe_mm(predicted: Tensor, truth: Tensor) -> Tensor:

@@ -64,8 +64,13 @@ def evaluate(
     reference: Tracks,
     protocol: Protocol,
     rule: MatchingRule | None = None,
+    places: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Evaluation:
     """Match people and measure.
+
+    Args:
+        places: [N, 3] of the recovered and of the reference rows: by their distance people are matched,
+            instead of by that of their roots.
 
     Raises:
         InputError: no time or no joints in common, or other frames of reference.
@@ -80,7 +85,8 @@ def evaluate(
     ours, theirs = _joints(recovered, names), _joints(reference, names)
     our_roots = _joints(recovered, protocol.root).mean(axis=1)
     their_roots = _joints(reference, protocol.root).mean(axis=1)
-    matching = match(recovered, reference, our_roots, their_roots, rule)
+    our_places, their_places = places or (our_roots, their_roots)
+    matching = match(recovered, reference, our_places, their_places, rule)
     rows, reference_rows = matching.recovered_row, matching.reference_row
     predicted, predicted_root = ours[rows], our_roots[rows]
     truth = matching.reference.at(theirs)[reference_rows]

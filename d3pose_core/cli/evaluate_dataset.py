@@ -1,0 +1,110 @@
+"""`d3pose evaluate 3dpw`, `human36m`, `emdb`: a checkpoint on an official dataset, by a named protocol."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from d3pose_core.cli.options import check_output_folder
+from d3pose_core.cli.report import progress_bar
+
+if TYPE_CHECKING:
+    from d3pose_core.evaluation.dataset_evaluation import Recover
+
+_PROTOCOLS = {
+    "3dpw": ("3DPW", "3dpw-official, 3dpw-vibe or 3dpw-wham, which give different numbers"),
+    "human36m": ("Human3.6M", "human36m-p2"),
+    "emdb": ("EMDB", "emdb-1 (camera space) or emdb-2 (world)"),
+}
+
+
+def add_official_datasets(datasets: argparse._SubParsersAction) -> None:
+    """One subcommand of `d3pose evaluate` for each dataset that has a protocol."""
+    for name, (title, protocols) in _PROTOCOLS.items():
+        parser = datasets.add_parser(
+            name,
+            help=f"{title}, from its own files",
+            description=f"Recovers the people in the images of {title} and scores them by one of its "
+            "protocols. docs/datasets.md says how files have to lie, docs/evaluation.md what numbers mean.",
+        )
+        parser.add_argument("--root", type=Path, required=True, metavar="PATH", help="the dataset")
+        parser.add_argument("--protocol", metavar="P", help=protocols)
+        parser.add_argument(
+            "--smpl",
+            type=Path,
+            metavar="FOLDER",
+            help="your SMPL files by gender (SMPL_NEUTRAL.npz, ...), with which the reference is posed",
+        )
+        parser.add_argument(
+            "--regressor",
+            type=Path,
+            metavar="FILE",
+            help="J_regressor_h36m.npy, where the protocol compares regressed joints",
+        )
+        parser.add_argument(
+            "--observations",
+            type=Path,
+            metavar="DIR",
+            help="what `d3pose prepare` wrote: then images are not read again",
+        )
+        parser.add_argument(
+            "--recovered",
+            type=Path,
+            metavar="DIR",
+            help="instead of recovering: SEQUENCE.npz of any system, in the form of people.npz",
+        )
+        parser.add_argument("--weights", default="d3pose-landmarks", metavar="W")
+        parser.add_argument(
+            "--body",
+            default="free-low",
+            metavar="B",
+            help="that the weights were trained for, or that --recovered has (default: %(default)s)",
+        )
+        parser.add_argument("--max-people", type=int, default=5, metavar="N")
+        parser.add_argument("--out", type=Path, default=Path("out/evaluate"), metavar="DIR")
+        parser.set_defaults(run=run, dataset=name)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status 0; D3PoseError for files or a protocol that won't do."""
+    from d3pose_core.body import load_body
+    from d3pose_core.data.datasets import bodies_in, open_dataset
+    from d3pose_core.evaluation.body_points import load_regressor
+    from d3pose_core.evaluation.dataset_evaluation import evaluate_dataset
+    from d3pose_core.evaluation.dataset_protocols import dataset_protocol
+    from d3pose_core.evaluation.dataset_report import save_dataset_results
+
+    protocol = dataset_protocol(args.dataset, args.protocol)
+    bodies = None if args.smpl is None else bodies_in(args.smpl)
+    regressor = load_regressor(args.regressor, protocol)
+    dataset = open_dataset(args.dataset, args.root, protocol.split, bodies)
+    check_output_folder(args.out)
+    with progress_bar(0, "recover") as bar:
+        recover = _recover(args, bar.update)
+        result = evaluate_dataset(
+            dataset, protocol, recover, load_body(args.body), bodies, regressor
+        )
+    source = args.weights if args.recovered is None else args.recovered.name
+    print(save_dataset_results(result, args.out, str(source)))
+    return 0
+
+
+def _recover(args: argparse.Namespace, progress) -> Recover:
+    from d3pose_core.evaluation import recover_dataset as sources
+
+    if args.recovered is not None:
+        return sources.RecoverFromFiles(args.recovered)
+    from d3pose_core.recovery import MeshRecovery
+
+    if args.observations is None:
+        recovery = MeshRecovery.from_pretrained(
+            args.weights, body=args.body, max_people=args.max_people
+        )
+        return sources.RecoverFromImages(recovery, progress)
+    from d3pose_core.data.observation_cache import ObservationCache
+    from d3pose_core.observe.cached import CachedObserver
+
+    cache = ObservationCache.open(args.observations)
+    recovery = MeshRecovery.from_pretrained(args.weights, body=args.body, observer=CachedObserver())
+    return sources.RecoverFromCache(recovery, cache, progress)

@@ -1,0 +1,75 @@
+"""People of a dataset's images, recovered as a robot would: frame by frame, from the images or a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from d3pose_core.data.datasets.sequence import DatasetSequence
+from d3pose_core.data.observation_cache import ObservationCache
+from d3pose_core.errors import InputError
+from d3pose_core.recording import PeopleRecorder, PeopleTable
+from d3pose_core.recovery import MeshRecovery
+
+
+class RecoverFromImages:
+    """`recovery` is reset at the start of each sequence; images are read from the dataset's folder."""
+
+    def __init__(
+        self, recovery: MeshRecovery, progress: Callable[[int], object] = lambda n: None
+    ) -> None:
+        self.recovery, self.progress = recovery, progress
+
+    def __call__(self, sequence: DatasetSequence) -> PeopleTable:
+        from d3pose_core.data.images import read_image
+
+        recorder = _recorder(sequence)
+        if not sequence.image_paths:
+            raise InputError(f"{sequence.dataset} {sequence.name} has no images")
+        self.recovery.reset()
+        for frame, path in enumerate(sequence.image_paths):
+            time_s = float(sequence.times_s[frame])
+            people = self.recovery(read_image(path), time_s, recorder.intrinsics)
+            recorder.append(frame, time_s, people)
+            self.progress(1)
+        return recorder.table()
+
+
+class RecoverFromCache:
+    """The same from observations that `d3pose prepare` wrote: only the network runs."""
+
+    def __init__(
+        self,
+        recovery: MeshRecovery,
+        cache: ObservationCache,
+        progress: Callable[[int], object] = lambda n: None,
+    ) -> None:
+        self.recovery, self.cache, self.progress = recovery, cache, progress
+
+    def __call__(self, sequence: DatasetSequence) -> PeopleTable:
+        recorder = _recorder(sequence)
+        self.recovery.reset()
+        for frame, observations in enumerate(self.cache.load(sequence.name, len(sequence))):
+            time_s = float(sequence.times_s[frame])
+            people = self.recovery.recover(observations, time_s, recorder.intrinsics)
+            recorder.append(frame, time_s, people)
+            self.progress(1)
+        return recorder.table()
+
+
+class RecoverFromFiles:
+    """People that any system recovered before: SEQUENCE.npz in a folder, each as people.npz is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, sequence: DatasetSequence) -> PeopleTable:
+        return PeopleTable.load(self.folder / f"{sequence.name}.npz")
+
+
+def _recorder(sequence: DatasetSequence) -> PeopleRecorder:
+    if sequence.intrinsics is None:
+        raise InputError(
+            f"{sequence.dataset} {sequence.name} is motion capture without a camera: nothing to recover from"
+        )
+    return PeopleRecorder(sequence.intrinsics)

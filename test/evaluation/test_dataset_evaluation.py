@@ -1,0 +1,257 @@
+"""Datasets scored by their protocols, the free body standing in for SMPL; numbers against plain numpy."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.spatial import procrustes
+from scipy.spatial.transform import Rotation
+
+from d3pose_core.body import load_body
+from d3pose_core.camera import Intrinsics
+from d3pose_core.cli.main import main
+from d3pose_core.data.datasets import open_dataset
+from d3pose_core.errors import InputError
+from d3pose_core.evaluation.body_points import load_regressor
+from d3pose_core.evaluation.dataset_evaluation import evaluate_dataset
+from d3pose_core.evaluation.dataset_protocols import DATASET_PROTOCOLS, H36M_TO_LSP14
+from d3pose_core.evaluation.dataset_report import save_dataset_results
+from d3pose_core.recording import PeopleTable
+from test.helpers import dataset_fixtures as fixtures
+from test.helpers.smpl_reference import reference_forward
+
+FREE_BODY = load_body("free-low")
+REGRESSOR = np.random.default_rng(0).dirichlet(np.full(FREE_BODY.num_vertices, 0.02), 17)
+REGRESSOR = REGRESSOR.astype(np.float32)
+CAMERA = Intrinsics(1000.0, 1000.0, 500.0, 500.0, 1001, 1001)
+
+
+def bodies(gender: str):
+    return FREE_BODY
+
+
+def camera_pose(truth: fixtures.Truth) -> tuple[np.ndarray, np.ndarray]:
+    """The true pose [F, 24, 3] and transl [F, 3] in the camera, by scipy."""
+    pose = truth.pose.copy()
+    for f, e in enumerate(truth.extrinsics):
+        pose[f, 0] = (
+            Rotation.from_matrix(e[:3, :3]) * Rotation.from_rotvec(pose[f, 0])
+        ).as_rotvec()
+    rest = truth.world_joints[:, 0] - truth.transl
+    return pose, truth.joints[:, 0] - rest
+
+
+def answer(people: list[fixtures.Truth], seed: int = 0, error: float = 0.05) -> PeopleTable:
+    """A system that errs a little in everything; ids 7, 8, ..., one row a person and frame."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list] = {}
+    for number, truth in enumerate(people):
+        pose, transl = camera_pose(truth)
+        pose = pose + rng.normal(0, error, pose.shape)
+        transl = transl + rng.normal(0, error, transl.shape)
+        betas = truth.betas + rng.normal(0, 5 * error, 10)
+        for frame in range(len(pose)):
+            row = {
+                "frame": frame,
+                "time": frame / 30,
+                "track_id": 7 + number,
+                "global_orient": pose[frame, 0],
+                "body_pose": pose[frame, 1:],
+                "betas": betas,
+                "transl": transl[frame],
+                "joints": np.zeros((24, 3)),
+                "joints_2d": np.zeros((24, 2)),
+                "joint_confidence": np.ones(24),
+                "confidence": 1.0,
+            }
+            for name, value in row.items():
+                rows.setdefault(name, []).append(value)
+    columns = {
+        name: np.array(values, dtype=np.float32)
+        for name, values in rows.items()
+        if name not in ("frame", "track_id", "time")
+    }
+    return PeopleTable(
+        frame=np.array(rows["frame"]),
+        time=np.array(rows["time"]),
+        track_id=np.array(rows["track_id"]),
+        intrinsics=CAMERA,
+        **columns,
+    )
+
+
+def forward(table: PeopleTable, row: int) -> tuple[np.ndarray, np.ndarray]:
+    pose = np.concatenate([table.global_orient[row][None], table.body_pose[row]])
+    return reference_forward(fixtures.BODY, pose, table.betas[row], table.transl[row])
+
+
+def pa_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    a, b, _ = procrustes(truth, predicted)
+    return 1000 * np.linalg.norm(a - b, axis=1) * np.linalg.norm(truth - truth.mean(0))
+
+
+def expected_3dpw(people, table, counted, regressor, roots, canonical):
+    """MPJPE, PA-MPJPE and PVE, mm, one pair after the other."""
+    out = []
+    for row in range(len(table)):
+        person, frame = int(table.track_id[row] - 7), int(table.frame[row])
+        if not counted[person][frame]:
+            continue
+        truth = people[person]
+        vertices, joints = forward(table, row)
+        true_vertices, true_joints = truth.vertices[frame], truth.joints[frame]
+        if regressor is not None:
+            joints, true_joints = (
+                regressor[list(H36M_TO_LSP14)] @ v for v in (vertices, true_vertices)
+            )
+        p, t = (j - j[roots].mean(0) for j in (joints, true_joints))
+        if canonical:
+            shift, true_shift = table.transl[row], camera_pose(truth)[1][frame]
+        else:
+            shift, true_shift = joints[roots].mean(0), true_joints[roots].mean(0)
+        pve = np.linalg.norm((vertices - shift) - (true_vertices - true_shift), axis=1)
+        out.append(
+            (1000 * np.linalg.norm(p - t, axis=1).mean(), pa_errors(p, t).mean(), 1000 * pve.mean())
+        )
+    return np.mean(out, axis=0), len(out)
+
+
+@pytest.mark.parametrize("name", ["3dpw-official", "3dpw-vibe", "3dpw-wham"])
+def test_3dpw_by_each_of_its_protocols(tmp_path, name):
+    people = fixtures.write_3dpw(tmp_path)
+    for split in ("train", "validation"):
+        (tmp_path / "sequenceFiles" / split).mkdir()
+    table = answer(people)
+    protocol = DATASET_PROTOCOLS[name]
+    dataset = open_dataset("3dpw", tmp_path, protocol.split, bodies)
+    regressor = None if name == "3dpw-official" else REGRESSOR
+    result = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies, regressor)
+    # Person 0 has no 2D joints in frame 1, which WHAM's protocol does not mind; person 1 no camera in 3.
+    counted = np.ones((2, 5), bool)
+    counted[1, 3] = False
+    counted[0, 1] = name == "3dpw-wham"
+    roots = [0] if regressor is None else [2, 3]
+    expected, pairs = expected_3dpw(
+        people, table, counted, regressor, roots, canonical=name == "3dpw-vibe"
+    )
+    metrics, block = result.numbers["metrics"], result.numbers["protocol"]
+    assert block["pairs_evaluated"] == pairs
+    assert metrics["mpjpe"] == pytest.approx(expected[0], abs=0.02)
+    assert metrics["pa_mpjpe"] == pytest.approx(expected[1], abs=0.02)
+    if name == "3dpw-official":
+        assert "pve" not in metrics
+        assert 0 < metrics["mpjae"] < 60
+        assert 0 < metrics["pck"] <= 100
+    else:
+        assert metrics["pve"] == pytest.approx(expected[2], abs=0.02)
+        assert metrics["pa_pve"] < metrics["pve"]
+    assert result.numbers["tracking"]["recall"] == 1
+
+
+def test_a_perfect_answer_scores_zero_and_a_turned_one_the_angle(tmp_path):
+    people = fixtures.write_3dpw(tmp_path)
+    for split in ("train", "validation"):
+        (tmp_path / "sequenceFiles" / split).mkdir()
+    protocol = DATASET_PROTOCOLS["3dpw-official"]
+    dataset = open_dataset("3dpw", tmp_path, "all", bodies)
+    table = answer(people, error=0.0)
+    numbers = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies).numbers
+    assert numbers["metrics"]["mpjpe"] < 0.02
+    assert numbers["metrics"]["mpjae"] < 0.01
+    assert numbers["metrics"]["pck"] == 100
+    turn = Rotation.from_euler("y", 20, degrees=True)
+    turned = (turn * Rotation.from_rotvec(table.global_orient)).as_rotvec().astype(np.float32)
+    object.__setattr__(table, "global_orient", turned)
+    metrics = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies).numbers
+    assert metrics["metrics"]["mpjae"] == pytest.approx(20, abs=0.01)
+    assert metrics["metrics"]["pa_mpjae"] < 0.1  # Procrustes undoes the turn
+    assert metrics["metrics"]["pa_mpjpe"] < 0.1
+
+
+def test_human36m_protocol_2_compares_with_the_datasets_own_joints(tmp_path):
+    truth = fixtures.write_human36m(tmp_path)
+    table = answer([truth])
+    protocol = DATASET_PROTOCOLS["human36m-p2"]
+    dataset = open_dataset("human36m", tmp_path, "test")
+    result = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, None, REGRESSOR)
+    rows = (4, 5, 6, 1, 2, 3, 8, 10, 11, 12, 13, 14, 15, 16)  # the regressor's legs are swapped
+    predicted = REGRESSOR[list(rows)] @ forward(table, 0)[0]
+    reference = truth.joints[0, [1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16]]
+    numbers = result.numbers
+    assert numbers["protocol"]["pairs_evaluated"] == 1  # every 64th frame of 5
+    expected = pa_errors(predicted, reference).mean()
+    assert numbers["metrics"]["pa_mpjpe"] == pytest.approx(expected, abs=0.02)
+    assert list(numbers["per_action"]) == ["Directions"]
+
+
+def test_emdb_2_is_scored_in_the_world(tmp_path, monkeypatch):
+    monkeypatch.setattr("d3pose_core.evaluation.extra_scores._LEAST_RUN", 2)
+    truth = fixtures.write_emdb(tmp_path)
+    path = next(tmp_path.rglob("*.pkl"))
+    import pickle
+
+    content = pickle.loads(path.read_bytes())
+    fixtures.write_pickle(path, content | {"emdb2": True, "good_frames_mask": np.ones(5, bool)})
+    protocol = DATASET_PROTOCOLS["emdb-2"]
+    dataset = open_dataset("emdb", tmp_path, "emdb2", bodies)
+    table = answer([truth], error=0.0)
+    metrics = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies).numbers
+    assert metrics["metrics"]["wa_mpjpe"] < 0.1
+    assert metrics["metrics"]["w_mpjpe"] < 0.1
+    # The camera moves: what stands still in its frame moves in the world.
+    frozen = table.transl.copy()
+    frozen[:] = frozen[0]
+    object.__setattr__(table, "transl", frozen)
+    metrics = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies).numbers
+    assert metrics["metrics"]["w_mpjpe"] > 20
+
+
+def test_metrics_json_and_report_have_the_protocol_and_published_results_beside_the_numbers(
+    tmp_path,
+):
+    people = fixtures.write_3dpw(tmp_path / "3DPW")
+    answer(people).save(tmp_path / "recovered" / "downtown_x_00.npz")
+    np.save(tmp_path / "J_regressor_h36m.npy", REGRESSOR)
+    argv = ["evaluate", "3dpw", "--protocol", "3dpw-vibe", "--smpl", "free-low"]
+    argv += ["--root", str(tmp_path / "3DPW"), "--recovered", str(tmp_path / "recovered")]
+    argv += ["--regressor", str(tmp_path / "J_regressor_h36m.npy"), "--out", str(tmp_path / "out")]
+    assert main(argv) == 0
+    numbers = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    protocol = numbers["protocol"]
+    for entry in ("joint_set", "regressor", "alignment", "units", "gt_body", "frames", "fps"):
+        assert protocol[entry]
+    assert protocol["frames_evaluated"] == 5
+    vibe = [p for p in numbers["published"] if p["system"] == "VIBE"]
+    assert 51.9 in [p["metrics"]["pa_mpjpe"] for p in vibe]
+    assert all(p["source"] and p["year"] for p in numbers["published"])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "VIBE" in page
+    assert "neutral SMPL" in page
+    assert f"{numbers['metrics']['mpjpe']:.1f}" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_what_a_protocol_needs_is_named(tmp_path, capsys):
+    fixtures.write_3dpw(tmp_path)
+    with pytest.raises(InputError, match="--regressor"):
+        load_regressor(None, DATASET_PROTOCOLS["3dpw-vibe"])
+    assert main(["evaluate", "3dpw", "--root", str(tmp_path)]) == 2
+    assert "3dpw-official, 3dpw-vibe, 3dpw-wham" in capsys.readouterr().err
+    dataset = open_dataset("3dpw", tmp_path, "test")
+    with pytest.raises(InputError, match="--smpl"):
+        evaluate_dataset(
+            dataset, DATASET_PROTOCOLS["3dpw-wham"], lambda s: None, FREE_BODY, None, REGRESSOR
+        )
+
+
+def test_the_free_body_says_that_its_vertices_and_regressor_are_its_own(tmp_path):
+    people = fixtures.write_3dpw(tmp_path)
+    table = answer(people)
+    mid = load_body("free-mid")
+    protocol = DATASET_PROTOCOLS["3dpw-wham"]
+    dataset = open_dataset("3dpw", tmp_path, "test", bodies)
+    result = evaluate_dataset(dataset, protocol, lambda s: table, mid, bodies, REGRESSOR)
+    assert result.numbers["metrics"]["pve"] is None
+    assert "do not correspond" in result.numbers["metrics_missing_because"]
+    assert "not the official regressor" in result.numbers["protocol"]["recovered_joints"]
+    assert "do not correspond" in save_dataset_results(result, tmp_path / "out", "weights")
