@@ -32,7 +32,12 @@ from d3pose_core.data.error_statistics import (
     group_of_landmark,
 )
 from d3pose_core.data.mistaken_sides import mistaken_sides
-from d3pose_core.data.random_processes import correlated_noise, telegraph
+from d3pose_core.data.random_processes import (
+    correlated_noise,
+    smooth_noise,
+    smoothed,
+    telegraph,
+)
 from d3pose_core.data.sight import Sight, hidden_by_own_body, outside_image
 from d3pose_core.data.stance import PERSON_M, Stance, hats
 from d3pose_core.model.tokens import ObservationBatch
@@ -41,6 +46,11 @@ from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
 
 IMAGE_HEIGHTS_PX = (360.0, 480.0, 480.0, 720.0)  # of the recordings
 DEFINITION_JITTER = 0.4  # relative; clothes, bodies and networks differ
+SIGHT_S = 0.1  # memory of a landmark's sight
+SMOOTHING_S = 0.06  # slow errors are smooth over this time
+# Log amplitude of what is new in every frame: its deviation, how much of its variance belongs to the
+# sequence, to the moment (and for how long), to the single landmark.
+UNREST, UNREST_SHARES, UNREST_S = 1.0, (0.3, 0.4, 0.3), 0.3
 # Share of the time that each limb, and both legs, stand behind something, and for how long.
 LOST_LIMB_SHARE, LOST_LIMB_S = 0.05, 0.8
 LOST_LEGS_SHARE, LOST_LEGS_S = 0.06, 5.0
@@ -56,6 +66,7 @@ _LIMBS = {
 _HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
 _GROUP = group_of_landmark()
 _KIND = torch.tensor(KIND_OF_ERROR)
+_USUAL = 3  # column of `SIZE_GRID` near the median
 
 
 @dataclass(frozen=True)
@@ -63,9 +74,8 @@ class Realism:
     """What of BlazePose's errors is simulated."""
 
     errors: float = 1.0  # factor of all random errors; 0: none, nor swaps, nor gaps
-    definition: bool = (
-        True  # landmarks lie where BlazePose puts them, not where the body model does
-    )
+    definition: bool = True  # landmarks lie where BlazePose puts them, not the body model
+    statistics: ErrorStatistics | None = None  # None: those that ship
 
 
 def report_landmarks(
@@ -81,7 +91,7 @@ def report_landmarks(
     `covered` [B, T, 33] bool: landmarks behind objects; by default, objects come and go at random.
     """
     realism = realism or Realism()
-    statistics = fitted_statistics()
+    statistics = realism.statistics or fitted_statistics()
     stance = Stance.of(truth)
     rays = project(truth)
     half_size = torch.stack([cameras.half_width, cameras.half_height], -1)
@@ -104,7 +114,9 @@ def report_landmarks(
 
     numbers = _numbers(times_s, statistics, rng)
     whole = _whole_body(numbers, statistics)
-    errors = realism.errors * _errors(numbers, whole, sight, stance, half_size, statistics, rng)
+    errors = realism.errors * _errors(
+        numbers, whole, sight, stance, half_size, times_s, statistics, rng
+    )
     defined = stance.relative
     if realism.definition:
         offset = (statistics.definition - torch.eye(NUM_LANDMARKS)) @ stance.relative
@@ -153,9 +165,19 @@ def _numbers(times_s: Tensor, statistics: ErrorStatistics, rng: torch.Generator)
     """Gaussian numbers of all frames, [B, T, Latents.count]."""
     batch, frames = times_s.shape
     constant = torch.randn(batch, 1, statistics.constant.shape[1], generator=rng)
-    slow = correlated_noise(times_s, statistics.slow.shape[1], float(statistics.memory_s), rng)
-    fast = torch.randn(batch, frames, statistics.fast.shape[1], generator=rng)
-    return constant @ statistics.constant.T + slow @ statistics.slow.T + fast @ statistics.fast.T
+    slow = smooth_noise(
+        times_s, statistics.slow.shape[1], float(statistics.memory_s), SMOOTHING_S, rng
+    )
+    fast = torch.randn(batch, frames, statistics.fast.shape[1], generator=rng) @ statistics.fast.T
+    # Landmarks mostly hold still and at times jump, some people's more than others'.
+    restless = (
+        UNREST_SHARES[0] ** 0.5 * torch.randn(batch, 1, 1, generator=rng)
+        + UNREST_SHARES[1] ** 0.5 * correlated_noise(times_s, 1, UNREST_S, rng)
+        + UNREST_SHARES[2] ** 0.5 * torch.randn(batch, frames, NUM_LANDMARKS, generator=rng)
+    )
+    amplitude = torch.exp(UNREST * restless - UNREST**2)  # of unit mean square
+    fast[..., Latents.errors] *= amplitude.repeat_interleave(ERRORS, -1)
+    return constant @ statistics.constant.T + slow @ statistics.slow.T + fast
 
 
 def _whole_body(numbers: Tensor, statistics: ErrorStatistics) -> dict[str, Tensor]:
@@ -171,6 +193,7 @@ def _errors(
     sight: Tensor,
     stance: Stance,
     half_size: Tensor,
+    times_s: Tensor,
     statistics: ErrorStatistics,
     rng: torch.Generator,
 ) -> Tensor:
@@ -180,6 +203,10 @@ def _errors(
     sizes = statistics.sizes.flatten(0, 2)
     row = cell[..., None] + _KIND * (len(sizes) // len(statistics.sizes))
     size = at_size(sizes, row, gauss)
+    # What hides a landmark for a frame only does not throw the network off at once.
+    now = sizes[:, _USUAL].clamp_min(1e-4).log()[row]
+    usual = smoothed(now, times_s, SIGHT_S)
+    size = size * (usual - now).exp()
 
     pixels = torch.tensor(IMAGE_HEIGHTS_PX)[
         torch.randint(len(IMAGE_HEIGHTS_PX), (len(sight), 1), generator=rng)

@@ -39,3 +39,27 @@ def telegraph(times_s: Tensor, share: Tensor, length_s: Tensor, rng: torch.Gener
     for t in range(1, frames):
         on.append(chance[:, t] < fresh[:, t] + keep[:, t] * on[-1])
     return torch.stack(on, 1)
+
+
+def smoothed(values: Tensor, times_s: Tensor, memory_s: float) -> Tensor:
+    """`values` [B, T, ...] averaged over the past with weights that fall by e in `memory_s`."""
+    out = values.clone()
+    keep = torch.exp(-torch.diff(times_s, dim=1) / memory_s)
+    keep = keep.view(*keep.shape, *[1] * (values.ndim - 2))
+    for t in range(1, values.shape[1]):
+        out[:, t].lerp_(out[:, t - 1], keep[:, t - 1].expand_as(out[:, t]))
+    return out
+
+
+def smooth_noise(
+    times_s: Tensor, channels: int, memory_s: float, smoothing_s: float, rng: torch.Generator
+) -> Tensor:
+    """As `correlated_noise`, without its roughness at times shorter than `smoothing_s`."""
+    noise = smoothed(correlated_noise(times_s, channels, memory_s, rng), times_s, smoothing_s)
+    step = torch.diff(times_s, dim=1)[..., None]
+    a, k = torch.exp(-step / memory_s), torch.exp(-step / smoothing_s)
+    variance = (1 - k) / (1 + k) * (1 + k * a) / (1 - k * a)
+    # The first frames are not smoothed as long as the others: their variance falls to that.
+    share = torch.exp(-(times_s[:, 1:, None] - times_s[:, :1, None]) / smoothing_s)
+    noise[:, 1:] /= (share + (1 - share) * variance).sqrt()
+    return noise

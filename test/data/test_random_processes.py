@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from d3pose_core.data.random_processes import correlated_noise, telegraph
+from d3pose_core.data.random_processes import (
+    correlated_noise,
+    smooth_noise,
+    smoothed,
+    telegraph,
+)
 
 
 def times(rate_hz: float, seconds: float, batch: int) -> torch.Tensor:
@@ -42,3 +47,22 @@ def test_telegraph_follows_a_share_that_changes():
     on = telegraph(times(10, 10, 200), share, torch.tensor([0.3]), rng)[..., 0]
     assert not on[:, :50].any()
     assert float(on[:, 90:].float().mean()) == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.parametrize("rate_hz", [10, 30, 60])
+def test_smooth_noise_has_unit_variance_and_is_smoother(rate_hz):
+    at = times(rate_hz, 1, 4000)
+    smooth = smooth_noise(at, 1, 0.4, 0.06, torch.Generator().manual_seed(0))[..., 0]
+    rough = correlated_noise(at, 1, 0.4, torch.Generator().manual_seed(0))[..., 0]
+    assert torch.allclose(smooth.var(0), torch.ones(len(at[0])), atol=0.12)
+    assert smooth.diff(n=2).std() < 0.9 * rough.diff(n=2).std()
+
+
+def test_smoothed_forgets_a_step_as_it_says():
+    at = times(30, 1, 1)
+    step = torch.zeros(1, 30, 2)
+    step[:, 10:] = 1.0
+    out = smoothed(step, at, 0.1)
+    assert torch.equal(out[:, :10], step[:, :10])
+    # Three frames, 0.1 s, of the new value: what remains of the old one is 1/e.
+    assert float(out[0, 12, 0]) == pytest.approx(1 - math.exp(-1), abs=1e-5)

@@ -26,9 +26,11 @@ def main() -> None:
         print_tables(RenderedSet.load(*arguments.recordings))
         return
     if arguments.command == "fit":
+        from tools.measure_landmarks.calibrate import calibrated
         from tools.measure_landmarks.fit import fit
 
-        fit(RenderedSet.load(*arguments.recordings)).save(arguments.out)
+        recorded = RenderedSet.load(*arguments.recordings)
+        calibrated(recorded, fit(recorded)).save(arguments.out)
         print(arguments.out)
         return
     if arguments.command == "compare":

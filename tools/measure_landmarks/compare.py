@@ -9,13 +9,13 @@ from dataclasses import replace
 import torch
 
 from d3pose_core.data.cameras import CameraPath
-from d3pose_core.data.landmark_noise import report_landmarks
+from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.rendered import RenderedSet, Start
 from d3pose_core.data.sight import Sight
 from tools.measure_landmarks.analyse import print_tables
 
 
-def simulated(recorded: RenderedSet, seed: int = 0) -> RenderedSet:
+def simulated(recorded: RenderedSet, seed: int = 0, realism: Realism | None = None) -> RenderedSet:
     """The recording with what the simulator reports in place of what BlazePose did."""
     half_width, half_height = (recorded.camera[:, 4:] / 2 / recorded.camera[:, :2]).unbind(-1)
     cameras = CameraPath(
@@ -24,7 +24,7 @@ def simulated(recorded: RenderedSet, seed: int = 0) -> RenderedSet:
     rng = torch.Generator().manual_seed(seed)
     covered = recorded.sight == Sight.BEHIND_OBJECT
     reports = report_landmarks(
-        recorded.true_landmarks, cameras, recorded.times_s, rng, covered=covered
+        recorded.true_landmarks, cameras, recorded.times_s, rng, realism, covered
     )
     start = torch.zeros_like(recorded.start)
     start[:, 0] = Start.FOUND
