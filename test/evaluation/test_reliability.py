@@ -1,13 +1,24 @@
 """Confidences that mean what they say, after calibration on errors of known spread."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from d3pose_core.evaluation.reliability import JointErrors, calibrate, reliability
+from d3pose_core.body import load_body
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.evaluation.held_out import free_run
+from d3pose_core.evaluation.reliability import RADIUS_M, JointErrors, calibrate, reliability
+from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
+from test.helpers.motion_shard import write_motion_shard
+
+_HAND = ("wrist", "pinky", "index", "thumb")
 
 
 def gaussian_errors(say, people: int = 4000) -> JointErrors:
@@ -42,3 +53,26 @@ def test_calibration_mends_what_was_said_wrongly(say):
     assert torch.allclose(after, slope * before + shift, atol=1e-4)
     mended = JointErrors(errors.error_m, slope * errors.log_variance + shift)
     assert reliability(mended).expected_error < 0.015
+
+
+def test_a_hidden_arm_is_less_certain_than_a_seen_one(tmp_path):
+    """The shipped network, the same people, once with their left arm never in view."""
+    shard = write_motion_shard(tmp_path / "made_up.npz")
+    body, model = load_body("free-low"), load_model("d3pose-landmarks")
+    simulator = Simulator(MotionLibrary([shard], "train"), body, seed=11)
+    times = torch.arange(45).expand(16, 45) / 30.0
+    seen = simulator.observe(simulator.motions.sample(times, simulator.rng), times)
+    arm = [LANDMARK_NAMES.index(f"left_{part}") for part in ("elbow", *_HAND)]
+    presence = seen.observations.presence.clone()
+    presence[:, :, arm] = 0.0
+    hidden = TrainingBatch(replace(seen.observations, presence=presence), seen.truth)
+
+    def confidence(batch) -> torch.Tensor:
+        variance = free_run(model, batch).prediction.log_variance[batch.observations.seen]
+        return probability_within(variance, RADIUS_M).mean(0)
+
+    before, after = confidence(seen), confidence(hidden)
+    left, right = JOINT_NAMES.index("left_wrist"), JOINT_NAMES.index("right_wrist")
+    lost = before - after
+    assert lost[left] > 0.1
+    assert lost[left] > 1.5 * lost[right]  # half a body in view makes the rest less certain too
