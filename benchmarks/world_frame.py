@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 from unittest import mock
 
 import numpy as np
 import torch
 
 from d3pose_core.body import load_body
-from d3pose_core.data import landmark_noise
 from d3pose_core.data.drive_past import Drive, Performance, drive_past, standing
+from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
@@ -28,7 +29,7 @@ from d3pose_core.root_motion import RootOrientation, RootPosition
 from d3pose_core.smoothing import OneEuroFilter
 
 SETTLING_S = 3.0
-EXACT = {"IMAGE_ERROR": 0.0, "METRIC_ERROR_ACROSS_M": 0.0, "METRIC_ERROR_DEPTH_M": 0.0}
+EXACT = Realism(errors=0.0)
 
 
 @torch.inference_mode()
@@ -126,7 +127,10 @@ def main() -> None:
     rng = torch.Generator().manual_seed(5)
     model = load_model(args.weights).eval()
     people = standing(load_body("free-low"), args.people, 10.0, rng)
-    exact = mock.patch.multiple(landmark_noise, **EXACT)
+    exact = mock.patch(
+        "d3pose_core.data.drive_past.report_landmarks",
+        functools.partial(report_landmarks, realism=EXACT),
+    )
     with exact if args.exact_landmarks else contextlib.nullcontext():
         report("standing", people, model, rng)
         if args.shards:

@@ -22,7 +22,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import LANDMARK_NAMES
 
-PEOPLE, RATE_HZ, FRAMES = 256, 30, 30
+PEOPLE, RATE_HZ, FRAMES = 80, 30, 30
 DEPTH_M = 4.0
 KNEES = [LANDMARK_NAMES.index("left_knee"), LANDMARK_NAMES.index("right_knee")]
 
@@ -148,7 +148,7 @@ def test_depth_is_flattened_and_the_hint_follows_the_metric_depth():
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_quarter_of_the_people_is_flipped_at_times(turned):
-    truth = standing(400, 60, turned)
+    truth = standing(200, 60, turned)
     left, right = (LANDMARK_NAMES.index(f"{side}_shoulder") for side in ("left", "right"))
     rays = reported(truth).rays
     side = project(truth)[..., left, 0] - project(truth)[..., right, 0]
