@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,9 @@ from d3pose_core.smoothing import OneEuroFilter
 
 # A person out of sight for longer starts afresh: the network was trained on gaps of this length.
 MEMORY_S = 1.0
+# A person whom the landmark network loses for a moment is carried on in their last pose, ever less
+# confidently; the message says how old the observation is.
+CARRY_S = 0.3
 # One camera sees direction well and distance badly: the logarithm of the distance is smoothed. Chosen
 # on held-out motion, where it more than halves the pelvis' acceleration error and leaves the position
 # as good as it was (benchmarks/distance_smoothing.py).
@@ -74,6 +77,22 @@ class _Track:
     distance: OneEuroFilter = field(
         default_factory=lambda: OneEuroFilter(DISTANCE_CUTOFF_HZ, DISTANCE_SPEED_GAIN)
     )
+    last: RecoveredPerson | None = None  # as of `seen_s`
+
+    def carried_on(self, stamp_s: float) -> list[RecoveredPerson]:
+        """The person out of sight for at most CARRY_S, or nobody."""
+        age = stamp_s - self.seen_s
+        if self.last is None or age > CARRY_S:
+            return []
+        left = 1 - age / CARRY_S
+        return [
+            replace(
+                self.last,
+                confidence=self.last.confidence * left,
+                joint_confidence=self.last.joint_confidence * np.float32(left),
+                observation_age_s=age,
+            )
+        ]
 
 
 class MeshRecovery:
@@ -219,6 +238,12 @@ class MeshRecovery:
 
         places = self._places(prediction, view, tracks, stamp_s)
         people = self._people(observed, prediction, view, places, intrinsics)
+        for person in people:
+            self._tracks[person.track_id].last = person
+        for track in tracks:
+            if track.seen_s < stamp_s:
+                people += track.carried_on(stamp_s)
+        people.sort(key=lambda person: person.track_id)
         self.stage_times_ms.update(
             network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
         )

@@ -45,6 +45,7 @@ class _Root:
     position: RootPosition
     orientation: RootOrientation
     seen_s: float
+    last: tuple[np.ndarray, np.ndarray] | None = None  # where the person was put, [3] m and [3, 3]
 
 
 class PeopleInWorld:
@@ -82,15 +83,17 @@ class PeopleInWorld:
             if root is None:
                 root = _Root(RootPosition(self.config), RootOrientation(self.config), stamp_s)
                 self._roots[person.track_id] = root
+            if person.observation_age_s > 0 and root.last is not None:
+                # Carried on without an observation: they stay in the world, not in the moving camera.
+                result.append(placed(person, *root.last))
+                continue
             root.seen_s = stamp_s
             orientation = camera.rotation @ rotation_matrix(
                 np.asarray(person.global_orient, np.float64)
             )
-            result.append(
-                placed(
-                    person,
-                    root.position(np.asarray(person.joints[0], np.float64), camera, stamp_s),
-                    root.orientation(orientation, stamp_s),
-                )
+            root.last = (
+                root.position(np.asarray(person.joints[0], np.float64), camera, stamp_s),
+                root.orientation(orientation, stamp_s),
             )
+            result.append(placed(person, *root.last))
         return result

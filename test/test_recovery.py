@@ -10,7 +10,7 @@ from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import PersonObservation
-from d3pose_core.recovery import MEMORY_S
+from d3pose_core.recovery import CARRY_S, MEMORY_S
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, LANDMARK_TO_JOINT
 from d3pose_core.video import ClipReader
 
@@ -113,11 +113,18 @@ def test_people_are_recovered_side_by_side_as_alone(recovery, observer):
     assert np.allclose(alone.joints, together[1].joints, atol=1e-4)
 
 
-def test_only_people_seen_in_this_frame_are_reported_and_short_gaps_keep_memory(recovery, observer):
+def test_a_person_out_of_sight_is_carried_on_for_a_moment_and_remembered_longer(recovery, observer):
     person = standing_person(1)
-    run(recovery, observer, [person], 20)
-    assert run(recovery, observer, [], 5, start=20) == []
-    (back,) = run(recovery, observer, [person], 1, start=25)
+    (last,) = run(recovery, observer, [person], 20)
+    (carried,) = run(recovery, observer, [], 3, start=20)
+    assert carried.track_id == 1
+    assert np.array_equal(carried.joints, last.joints)
+    assert carried.observation_age_s == pytest.approx(0.1)
+    assert carried.confidence == pytest.approx(last.confidence * (1 - 0.1 / CARRY_S))
+    assert np.all(carried.joint_confidence < last.joint_confidence)
+    assert run(recovery, observer, [], 12, start=23) == []  # to 0.5 s
+    (back,) = run(recovery, observer, [person], 1, start=35)
+    assert back.observation_age_s == 0
     (after_reset,) = _fresh(recovery, observer, person)
     assert not np.allclose(back.joints, after_reset.joints, atol=1e-5), "the past is remembered"
 
@@ -220,7 +227,7 @@ def test_a_given_stature_sets_the_scale(observer):
 
     child = MeshRecovery(observer, network, body, stature_m=1.2)
     (told,) = run(child, observer, seen, 30)
-    assert told.stature_m == pytest.approx(1.2) and told.stature_std_m == 0.0
+    assert (told.stature_m, told.stature_std_m) == (pytest.approx(1.2), 0.0)
     assert body.stature(torch.as_tensor(told.betas)) == pytest.approx(1.2, abs=1e-4)
     assert told.joints[0, 2] == pytest.approx(
         estimated.joints[0, 2] * 1.2 / estimated.stature_m, rel=1e-4
