@@ -34,11 +34,12 @@ class RootMotionConfig:
     log_scale_doubt_s: float = 2.0  # what was learnt of it is forgotten so fast when they move
     acceleration: float = 1.5  # of people who move, m/s^2 per sqrt(Hz)
     still_drift_m: float = 0.01  # sway of people who stand, per sqrt(s)
-    still_speed: float = 0.15  # m/s across the line of sight that a wrong scale may feign
-    still_shift_m: float = 0.12  # across it, from where they stood: who is further off has moved
-    still_log_speed: float = 0.15  # 1/s along the line of sight, of the distance
+    still_speed: float = 0.2  # m/s across the line of sight that a wrong scale may feign
+    still_shift_m: float = 0.15  # across it, from where they stood: who is further off has moved
+    still_log_speed: float = 0.2  # 1/s along the line of sight, of the distance
     window_s: float = 0.5  # speed is that between two neighbouring windows of this length
     outlier_sigmas: float = 4.0  # measurements further off count less
+    wild_s: float = 0.1  # after so much time of them whoever stood has moved
     lost_s: float = 0.7  # after so much time of outliers only, begin anew
     turn_cutoff_hz: float = 0.1  # low-pass of the orientation of a person who does not turn
     turn_gain: float = 1.5  # Hz of cutoff added for each rad/s
@@ -59,12 +60,20 @@ class _Filter:
         self, config: RootMotionConfig, pelvis: np.ndarray, camera: RigidTransform
     ) -> None:
         self.config = config
-        distance = float(np.linalg.norm(pelvis))
-        ray = camera.rotation @ (pelvis / distance)
-        self.mean = np.concatenate([camera.apply(pelvis), np.zeros(4)])
+        self.mean = np.zeros(7)
+        self.covariance = np.zeros((7, 7))
+        self.move_to(pelvis, camera)
+
+    def move_to(self, pelvis: np.ndarray, camera: RigidTransform) -> None:
+        """They are where they are measured, with any velocity; the scale is as it is."""
+        config = self.config
+        place = camera.rotation @ (pelvis * math.exp(-self.mean[6]))
+        distance = float(np.linalg.norm(place))
+        self.mean[:3] = camera.translation + place
+        self.mean[3:6] = 0.0
         covariance = np.zeros((7, 7))
         covariance[:3, :3] = (distance * config.across_rad) ** 2 * np.eye(3)
-        covariance[:3, :3] += (distance * config.log_range) ** 2 * np.outer(ray, ray)
+        covariance[:3, :3] += config.log_range**2 * np.outer(place, place)
         covariance[3:6, 3:6] = np.eye(3)  # 1 m/s
         self.covariance = covariance
 
@@ -73,13 +82,6 @@ class _Filter:
         # Distances that are too large by some factor have put the person too far away by that factor.
         lever = np.concatenate([camera.translation - self.mean[:3], np.zeros(3), [1.0]])
         self.covariance += self.config.log_scale**2 * np.outer(lever, lever)
-
-    def set_off(self) -> None:
-        """Somebody who stood moves: since when, and how fast, is not known; the scale is as it is."""
-        config = self.config
-        self.covariance[6] = self.covariance[:, 6] = 0.0
-        self.covariance[3:6, 3:6] += np.eye(3)  # 1 m/s
-        self.covariance[:3, :3] += (2 * config.still_shift_m) ** 2 * np.eye(3)
 
     def predict(self, step_s: float, still: bool) -> None:
         """Moves on by `step_s`; `still` people only sway."""
@@ -133,27 +135,33 @@ class _Stillness:
 
     def __init__(self, config: RootMotionConfig) -> None:
         self.config = config
-        self._recent: deque[tuple[float, np.ndarray]] = deque()
+        self._recent: deque[tuple[float, np.ndarray, np.ndarray]] = deque()
         self._since_s = math.inf
 
     def __call__(
-        self, measured: np.ndarray, stood: np.ndarray, camera: RigidTransform, time_s: float
+        self,
+        pelvis: np.ndarray,
+        camera: RigidTransform,
+        time_s: float,
+        stood: np.ndarray,
+        log_scale: float,
     ) -> bool:
-        """`measured`: [3] m, this frame's position in the world; `stood`: where they have been so far."""
+        """`pelvis`, `camera`: this frame's measurement; `stood`: [3] m, where they have been so far."""
         config = self.config
         self._since_s = min(self._since_s, time_s)
-        self._recent.append((time_s, measured))
+        self._recent.append((time_s, camera.rotation @ pelvis, camera.translation))
         while self._recent[0][0] < time_s - 2 * config.window_s:
             self._recent.popleft()
         if time_s - self._since_s < 2 * config.window_s:
             return False
-        middle = time_s - config.window_s
-        older = [place for time, place in self._recent if time < middle]
-        newer = [place for time, place in self._recent if time >= middle]
-        if not older:
+        times, offsets, cameras = (np.array(column) for column in zip(*self._recent, strict=True))
+        # All with the same scale: one that is being learnt must not hide that somebody walks away.
+        places = cameras + math.exp(-log_scale) * offsets
+        old = times < time_s - config.window_s
+        if not old.any():
             return False
-        newest = np.mean(newer, 0)
-        velocity = (newest - np.mean(older, 0)) / config.window_s
+        newest = places[~old].mean(0)
+        velocity = (newest - places[old].mean(0)) / config.window_s
         offset = newest - camera.translation
         distance = float(np.linalg.norm(offset))
         ray = offset / distance
@@ -176,6 +184,7 @@ class RootPosition:
         self.still = False
         self._filter: _Filter | None = None
         self._stillness = _Stillness(config)
+        self._scales: deque[tuple[float, float]] = deque()  # (time, log_scale) of late
         self._time_s = self._inlier_s = -math.inf
 
     @property
@@ -198,20 +207,29 @@ class RootPosition:
         if self._filter is None or time_s - self._inlier_s > self.config.lost_s:
             self._filter = _Filter(self.config, pelvis, camera)
             self._stillness = _Stillness(self.config)
+            self._scales.clear()
             self.still = False
             self._inlier_s = time_s
         elif step_s > 0:
             current = self._filter
-            measured = camera.apply(pelvis * math.exp(-self.log_scale))
-            still = self._stillness(measured, current.mean[:3], camera, time_s)
+            current.predict(step_s, self.still)
+            if current.update(pelvis, camera, step_s):
+                self._inlier_s = time_s
+                stood = current.mean[:3]
+                still = self._stillness(pelvis, camera, time_s, stood, self.log_scale)
+            else:
+                # One wild measurement says nothing; several in a row, that they have moved.
+                still = self.still and time_s - self._inlier_s < self.config.wild_s
             if self.still and not still:
-                current.set_off()
+                # What seemed to be learnt of the scale since they set off was their walking.
+                current.mean[6] = self._scales[0][1]
+                current.move_to(pelvis, camera)
             elif still and not self.still:
                 current.settle(camera)
             self.still = still
-            current.predict(step_s, still)
-            if current.update(pelvis, camera, step_s):
-                self._inlier_s = time_s
+            self._scales.append((time_s, self.log_scale))
+            while self._scales[0][0] < time_s - 2 * self.config.window_s:
+                self._scales.popleft()
         self._time_s = time_s
         return self._filter.mean[:3].copy()
 

@@ -34,6 +34,7 @@ class Drive:
     """One camera per person."""
 
     observations: ObservationBatch
+    landmarks: Tensor  # [B, T, 33, 3] m, where they truly are in the camera
     cameras: CameraPath
 
     def camera(self, person: int, frame: int) -> RigidTransform:
@@ -96,4 +97,4 @@ def drive_past(body: BodyModel, performance: Performance, rng: torch.Generator) 
         transl.flatten(0, 1),
     )
     landmarks = landmarks.unflatten(0, (batch, frames))
-    return Drive(report_landmarks(landmarks, cameras, times, rng), cameras)
+    return Drive(report_landmarks(landmarks, cameras, times, rng), landmarks, cameras)

@@ -1,0 +1,137 @@
+"""`target_frame`: people of a moving camera where they are in odom, by TF at the image's stamp."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import TransformStamped
+
+from d3pose_core.rigid import RigidTransform, rotation_matrix
+from d3pose_core.world import into_frame
+from d3pose_ros.transforms import to_message
+from test.helpers.node_bench import FAILURE, Bench
+
+tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="no tf2_msgs: pip's build makes one")
+FRAME = "camera_optical_frame"
+
+
+def camera_at(stamp_s: float) -> RigidTransform:
+    turn = rotation_matrix(np.array([0.2, 0.5 * stamp_s, 0.1]))
+    return RigidTransform(turn, np.array([0.8 * stamp_s, -1.0, 0.5]))
+
+
+class WorldBench(Bench):
+    """A bench whose camera moves, with somebody who stands in odom."""
+
+    def __init__(self, graph, make_image, make_camera_info, **parameters) -> None:
+        super().__init__(graph, make_image, make_camera_info, **parameters)
+        self.tf = graph.node.create_publisher(tf2_msgs.TFMessage, "/tf", 100)
+
+    def start(self) -> WorldBench:
+        super().start()
+        self.graph.wait_until(self.tf.get_subscription_count, "the node to listen to TF")
+        return self
+
+    def send_tf(self, stamp_s: float, late_s: float = 0.0) -> None:
+        """The camera's pose at `stamp_s`; `late_s`: that of so much earlier, wrongly stamped."""
+        message = TransformStamped(child_frame_id=FRAME)
+        message.header.frame_id = "odom"
+        message.header.stamp = self.make_image(stamp_s).header.stamp
+        message.transform = to_message(camera_at(stamp_s - late_s))
+        self.tf.publish(tf2_msgs.TFMessage(transforms=[message]))
+
+    def drive(self, person, frames: int, late_s: float = 0.0) -> list[np.ndarray]:
+        """Sees `person`, given in odom, from everywhere; where they are said to be."""
+        self.send_tf(0.9, late_s)
+        for k in range(frames):
+            stamp = 1.0 + 0.1 * k
+            self.recovery.people = [into_frame(person, camera_at(stamp).inverse())]
+            self.send_tf(stamp + 0.05, late_s)  # between two transforms: interpolated
+            self.send(stamp, frame_id=FRAME)
+            self.graph.wait_until(lambda n=k: len(self.people) > n, "people")
+        return [
+            np.array([(p.x, p.y, p.z) for p in message.persons[0].joints])
+            for message in self.people
+        ]
+
+
+@pytest.fixture
+def make_world_bench(graph, make_image, make_camera_info):
+    def make(**parameters):
+        parameters = {"target_frame": "odom", "tf_timeout_s": 2.0, **parameters}
+        return WorldBench(graph, make_image, make_camera_info, **parameters)
+
+    return make
+
+
+def test_a_moving_camera_sees_a_still_person_stand_still(make_world_bench, make_person):
+    bench, person = make_world_bench().start(), make_person(3)
+    joints = bench.drive(person, 12)
+    assert not bench.recovery.smooth_distance
+    # TF is interpolated along an arc that the camera does not follow exactly.
+    for one in joints:
+        assert np.linalg.norm(one - person.joints, axis=-1).max() < 0.02
+    header = bench.people[-1].header
+    assert header.frame_id == "odom"
+    assert (header.stamp.sec, header.stamp.nanosec) == (2, 100_000_000)
+    got = bench.people[-1].persons[0]
+    np.testing.assert_allclose(got.transl, person.transl, atol=0.02)
+
+
+def test_wrongly_stamped_transforms_are_seen_to_fail(make_world_bench, make_person):
+    person = make_person(3)
+    joints = make_world_bench().start().drive(person, 8, late_s=0.2)
+    assert np.linalg.norm(joints[-1] - person.joints, axis=-1).max() > 0.1
+
+
+def test_without_a_transform_nothing_is_published(make_world_bench, make_person):
+    bench = make_world_bench(tf_timeout_s=0.0).start()
+    bench.recovery.people = [make_person(3)]
+    bench.send(1.0, frame_id=FRAME)
+    bench.wait_for_count("dropped/tf_unknown_frame", 1)
+    bench.send_tf(1.0)
+    source = bench.node._pipeline.world._source
+    bench.graph.wait_until(lambda: source.buffer._links, "the transform")
+    bench.send(2.0, frame_id=FRAME)
+    bench.wait_for_count("dropped/tf_too_late", 1)
+    bench.send(1.5, frame_id=FRAME)  # out of order for the images, so it is not even looked up
+    bench.wait_for_count("dropped/out_of_order", 1)
+    bench.send(2.1, frame_id="elsewhere")
+    bench.wait_for_count("dropped/tf_unknown_frame", 2)
+    assert bench.people == []
+    assert bench.recovery.calls == []
+    bench.send_tf(2.2)
+    bench.graph.wait_until(lambda: len(source.buffer._links[FRAME].stamps_ns) == 2, "transform")
+    bench.send(2.2, frame_id=FRAME)
+    bench.graph.wait_until(lambda: bench.people, "people")
+
+
+def test_the_worker_waits_for_transforms_that_come_after_the_image(make_world_bench, make_person):
+    bench, person = make_world_bench().start(), make_person(3)
+    bench.recovery.people = [into_frame(person, camera_at(1.0).inverse())]
+    bench.send(1.0, frame_id=FRAME)
+    bench.wait_for_count("images received", 1)
+    assert bench.people == []
+    bench.send_tf(1.0)
+    bench.graph.wait_until(lambda: bench.people, "people once the transform came")
+
+
+def test_tf_is_left_alone_without_a_target_frame(graph, make_image, make_camera_info):
+    bench = Bench(graph, make_image, make_camera_info).start()
+    assert bench.node._pipeline.world is None
+    assert "/tf" not in [s.topic_name for s in bench.node.subscriptions]
+
+
+def test_listening_ends_with_the_node_active(make_world_bench):
+    bench = make_world_bench().start()
+    bench.node.trigger_deactivate()
+    assert "/tf" not in [s.topic_name for s in bench.node.subscriptions]
+    bench.node.trigger_activate()
+    assert "/tf" in [s.topic_name for s in bench.node.subscriptions]
+
+
+def test_a_missing_package_is_named(make_world_bench, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tf2_msgs.msg", None)
+    bench = make_world_bench()
+    assert bench.node.trigger_configure() == FAILURE
+    assert "tf2_msgs" in bench.node._failure
