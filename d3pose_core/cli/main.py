@@ -11,7 +11,10 @@ from d3pose_core.errors import D3PoseError
 
 # In the order of `d3pose --help`. Each names a module of this package with
 # `add_parser(subparsers)`, whose parser sets `run=<function(args) -> exit status>`.
-SUBCOMMANDS = ("demo", "video", "replay", "view", "evaluate", "export", "train", "bench-models", "models", "body", "doctor")
+SUBCOMMANDS = (
+    *("demo", "video", "replay", "view", "evaluate", "export"),
+    *("prepare", "train", "bench-models", "models", "body", "doctor"),
+)
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
