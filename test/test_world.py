@@ -87,8 +87,8 @@ def test_a_perfectly_recovered_person_stands_still(make_posed_person):
 def drives():
     """Per drive: the drive, and who was recovered in each frame, in the camera."""
     result = []
-    for seed in range(3):
-        drive = DrivePast(8.0, seed)
+    for seed in range(2):
+        drive = DrivePast(7.0, seed)
         recovery = MeshRecovery(
             lambda image, stamp: [], load_model("d3pose-landmarks"), load_body("free-low")
         )
