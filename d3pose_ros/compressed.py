@@ -41,7 +41,7 @@ def decode(message: CompressedImage) -> tuple[np.ndarray, str]:
     if image is None:
         raise _damaged(data, message.format, "it cannot be decoded")
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
+        image = (image // 257).astype(np.uint8)
     if is_mosaic and image.ndim == 2:
         return image, original.strip().rstrip("0123456789") + "8"
     image = image[..., :3]

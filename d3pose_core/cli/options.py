@@ -56,7 +56,8 @@ def add_recovery_options(parser: argparse.ArgumentParser) -> None:
 def given_camera(args: argparse.Namespace, width: int, height: int) -> Intrinsics | None:
     """The camera of `--intrinsics` or `--hfov` for images of this size, px; None without either."""
     if args.intrinsics is not None:
-        return Intrinsics(*args.intrinsics, width, height)
+        fx, fy, cx, cy = args.intrinsics
+        return Intrinsics(fx, fy, cx, cy, width, height)
     return None if args.hfov is None else Intrinsics.from_hfov(args.hfov, width, height)
 
 
