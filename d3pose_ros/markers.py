@@ -157,7 +157,9 @@ def skeleton_message(
 def _label(header: Header, person: RecoveredPerson, lifetime_s: float) -> Marker:
     pelvis, head = (np.asarray(person.joints[k], np.float64) for k in (PELVIS, HEAD))
     # Above the head of a body in any frame: further along the trunk.
-    place = head + LABEL_ABOVE_HEAD_M * (head - pelvis) / max(np.linalg.norm(head - pelvis), 1e-6)
+    place = head + LABEL_ABOVE_HEAD_M * (head - pelvis) / max(
+        float(np.linalg.norm(head - pelvis)), 1e-6
+    )
     marker = _marker(header, LABELS_NAMESPACE, person.track_id, Marker.TEXT_VIEW_FACING, lifetime_s)
     marker.pose.position = Point(x=float(place[0]), y=float(place[1]), z=float(place[2]))
     marker.scale.z = 0.15  # height of a capital letter, m
