@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from d3pose_core.errors import InputError
 
@@ -22,7 +23,7 @@ class RigidTransform:
         return cls(np.eye(3), np.zeros(3))
 
     @classmethod
-    def from_quaternion(cls, xyzw: np.ndarray, translation: np.ndarray) -> RigidTransform:
+    def from_quaternion(cls, xyzw: ArrayLike, translation: ArrayLike) -> RigidTransform:
         """From a quaternion [4] (x, y, z, w), normalised here, and a translation [3], m.
 
         Raises:
