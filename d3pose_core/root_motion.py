@@ -36,7 +36,7 @@ class RootMotionConfig:
     still_drift_m: float = 0.01  # sway of people who stand, per sqrt(s)
     still_speed: float = 0.2  # m/s across the line of sight that a wrong scale may feign
     still_shift_m: float = 0.15  # across it, from where they stood: who is further off has moved
-    still_log_speed: float = 0.2  # 1/s along the line of sight, of the distance
+    still_log_speed: float = 0.12  # 1/s along the line of sight, of the distance
     window_s: float = 0.5  # speed is that between two neighbouring windows of this length
     outlier_sigmas: float = 4.0  # measurements further off count less
     wild_s: float = 0.1  # after so much time of them whoever stood has moved
