@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from d3pose_core.body import FREE_BODIES
 from d3pose_core.errors import InputError
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.training.losses import LossWeights
@@ -28,6 +29,7 @@ class TrainConfig:
     batch: int = 32  # windows a step
     frames: int = 60  # of each window
     initial_weights: str = ""  # a .safetensors file to start from instead of random weights
+    body: str = "free-low"  # performs the motions; or your SMPL file (docs/finetuning.md)
     optimizer: str = "muon"  # or "adamw"
     learning_rate: float = 1.2e-3  # of AdamW
     muon_rate: float = (
@@ -60,6 +62,11 @@ class TrainConfig:
         for name in ("steps", "batch", "frames", "validate_every", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.measured and self.body not in FREE_BODIES:
+            raise InputError(
+                f"measured recordings are of the free body, whose betas are not those of {self.body}: leave "
+                "`measured` out"
+            )
         if self.frames < 3:
             raise InputError(f"a window needs at least 3 frames, got {self.frames}")
 

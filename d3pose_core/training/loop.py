@@ -92,14 +92,14 @@ def train(config: TrainConfig) -> Path:
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
 
-    body = load_body("free-low")
+    body = load_body(config.body)
     simulator = Simulator(MotionLibrary(config.motions, "train"), body, config.seed)
     measured = MeasuredClips(config.measured, body) if config.measured else None
     held_out = []
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
         held_out = held_out_batches(unseen_people, body, config.validation_sequences)
-    body = load_body("free-low", str(device))
+    body = load_body(config.body, str(device))
     model = D3Pose(config.network)
     if config.initial_weights:
         model.load_state_dict(load_model(config.initial_weights).state_dict())
@@ -153,7 +153,7 @@ def train(config: TrainConfig) -> Path:
             if rank == 0 and (step % config.validate_every == 0 or step == config.steps):
                 spent = time.monotonic() - started
                 kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
-                scores = score(kept, held_out, load_body("free-low"))
+                scores = score(kept, held_out, load_body(config.body))
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 curves.add(step, {"seconds": spent, **running, **held})
                 bar.write(json.dumps({"step": step} | {k: round(v, 2) for k, v in scores.items()}))
@@ -163,21 +163,22 @@ def train(config: TrainConfig) -> Path:
                         "step": step,
                         "held_out": {k: round(v, 3) for k, v in scores.items()},
                         "motions": [Path(m).name for m in config.motions],
+                        "body": body.name,
                     }
                     save_model(kept, output / "best.safetensors", notes)
                 progress = {"step": step, "best": best, "spent": spent}
                 save_resume(output / "resume.pt", model, averaged, optimizer, progress)
     if rank == 0:
-        calibrate_file(output / "best.safetensors", held_out)
+        calibrate_file(output / "best.safetensors", held_out, config.body)
     if processes > 1:
         dist.barrier()  # nobody leaves while the first process still scores
         dist.destroy_process_group()
     return output / "best.safetensors"
 
 
-def calibrate_file(path: Path, held_out: list[TrainingBatch]) -> None:
+def calibrate_file(path: Path, held_out: list[TrainingBatch], body_name: str = "free-low") -> None:
     """Make the joint confidences of a finished network reliable, on people it was not trained on."""
-    body, model = load_body("free-low"), load_model(path)
+    body, model = load_body(body_name), load_model(path)
     calibrate(model, joint_errors(model, held_out, body))
     error = reliability(joint_errors(model, held_out, body)).expected_error
     save_model(model, path, load_notes(path) | {"calibration_error": round(error, 4)})
