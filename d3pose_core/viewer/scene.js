@@ -151,7 +151,7 @@ class Scene {
   constructor(canvas, background) {
     this.canvas = canvas;
     this.background = background;
-    const gl = canvas.getContext("webgl", {antialias: true, alpha: true, premultipliedAlpha: false,
+    const gl = canvas.getContext("webgl", {antialias: true, alpha: true,
       preserveDrawingBuffer: true});
     if (!gl) throw new Error("this browser shows no WebGL: switch hardware acceleration on");
     this.gl = gl;

@@ -52,7 +52,7 @@ class Strip {
         if (!isFinite(value) || value === null) { last = -Infinity; continue; }
         const x = left + (width - left) * (time - start) / this.seconds;
         const y = bottom - (bottom - 8) * Math.min(1, Math.max(0, value / top));
-        if (time - last > 1) paint.moveTo(x, y); else paint.lineTo(x, y);
+        if (time - last > 2) paint.moveTo(x, y); else paint.lineTo(x, y);
         last = time;
       }
       paint.stroke();
