@@ -46,6 +46,8 @@ def person_to_message(person: RecoveredPerson) -> SmplPerson:
         joints_2d=_fixed(person.joints_2d, 2 * NUM_JOINTS, "joints_2d"),
         joint_confidence=_fixed(person.joint_confidence, NUM_JOINTS, "joint_confidence"),
         observation_age=_duration(float(person.observation_age_s)),
+        stature=float(person.stature_m),
+        stature_stddev=float(person.stature_std_m),
     )
 
 
@@ -62,6 +64,8 @@ def person_from_message(message: SmplPerson) -> RecoveredPerson:
         joints_2d=np.array(message.joints_2d, np.float32).reshape(NUM_JOINTS, 2),
         joint_confidence=np.array(message.joint_confidence, np.float32),
         observation_age_s=message.observation_age.sec + message.observation_age.nanosec * 1e-9,
+        stature_m=message.stature,
+        stature_std_m=message.stature_stddev,
     )
 
 

@@ -80,6 +80,8 @@ def _make_person(track_id: int = 1, seed: int = 0) -> RecoveredPerson:
         joints_2d=100 * numbers(24, 2),
         joint_confidence=random.uniform(size=24).astype(np.float32),
         observation_age_s=np.float32(0.125),
+        stature_m=1.625,
+        stature_std_m=0.0625,
     )
 
 

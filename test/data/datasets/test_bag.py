@@ -40,6 +40,8 @@ def bag(tmp_path):
             joints_2d=np.arange(48, dtype=np.float32),
             joint_confidence=np.full(24, 0.5, np.float32),
             observation_age=types["builtin_interfaces/msg/Duration"](0, 0),
+            stature=1.7,
+            stature_stddev=0.0,
         )
 
     folder = tmp_path / "people"
