@@ -27,7 +27,6 @@ class Line:
 def line_chart(
     lines: Sequence[Line],
     x_range: tuple[float, float],
-    unit: str,
     strips: Sequence[tuple[float, float, str]] = (),
     marks: Sequence[tuple[float, str]] = (),
 ) -> str:
@@ -52,7 +51,6 @@ def line_chart(
         _, y = place(start, tick)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    parts.append(f'<text x="{LEFT - 44}" y="{TOP + 2}">{escape(unit)}</text>')
     for tick in _ticks(start, end):
         x, _ = place(tick, 0)
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{tick:g} s</text>')

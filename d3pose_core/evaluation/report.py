@@ -141,7 +141,7 @@ def _time_chart(e: Evaluation) -> str:
         what = f"person {switch.reference_id}: track {switch.old_id} becomes {switch.new_id}"
         marks.append((switch.time - start, what))
     end = max(float(times[-1] - start), step)
-    return line_chart(lines, (0.0, end), "mm", strips, marks)
+    return line_chart(lines, (0.0, end), strips, marks)
 
 
 def _joint_chart(e: Evaluation) -> str:

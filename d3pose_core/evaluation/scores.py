@@ -209,7 +209,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
             "joints": list(e.joint_names),
             "joints_missing": [n for n in e.protocol.joints if n not in e.joint_names],
             "alignment": {
-                "mpjpe": f"translation, so that the {' and '.join(e.protocol.root)} coincide",
+                "mpjpe": f"translation, so that the roots ({' and '.join(e.protocol.root)}) coincide",
                 "pa_mpjpe": "rotation, translation and scale of each frame (Procrustes)",
                 "pve": "translation, so that the pelvis joints coincide",
                 "accel": "as mpjpe",
