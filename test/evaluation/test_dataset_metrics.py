@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
@@ -89,7 +90,7 @@ def test_pck_and_auc_of_known_errors():
     values = RNG.uniform(0, 250, 300)
     thresholds = np.arange(0.0, 200.0)
     curve = np.array([(values <= t).mean() for t in thresholds])
-    expected = np.trapezoid(curve, thresholds / 199)
+    expected = trapezoid(curve, thresholds / 199)
     assert float(auc(tensor(values))) == pytest.approx(expected, abs=1e-6)
 
 

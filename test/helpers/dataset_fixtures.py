@@ -362,8 +362,9 @@ def write_bedlam(root: Path) -> list[Truth]:
             }
             for key, value in row.items():
                 rows.setdefault(key, []).append(value)
-    folder = root / "training_labels"
+    folder = root / "all_npz_12_training"
     folder.mkdir(parents=True)
+    (root / "training_images" / "20221010_scene" / "png").mkdir(parents=True)
     np.savez(folder / "20221010_scene.npz", **{key: np.array(v) for key, v in rows.items()})
     return people
 

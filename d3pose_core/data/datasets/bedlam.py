@@ -25,28 +25,31 @@ _NAMES = ("imgname", "pose_cam", "shape", "trans_cam", "cam_int", "cam_ext", "ge
 
 
 class Bedlam(Dataset):
-    """`LABELS/SCENE.npz` and `images/SCENE/png/seq_000000/seq_000000_0000.png`.
+    """Labels in `all_npz_12_training/SCENE.npz`, images in `training_images/SCENE/png/seq_000000/*.png`.
 
     A sequence is one `seq_...` folder of a scene. Poses of 72 numbers are SMPL's, of 165 SMPL-X's, whose
-    fingers, jaw and eyes are left out. The names of the scenes are the split: an own folder for training and
-    one for validation; `all` takes what is there. Portrait ("closeup") scenes are rendered lying on
-    their side: labels fit the image as it is stored on disk after turning it clockwise by 90 degrees.
-    Intrinsics are those of the sequence's first image.
+    fingers, jaw and eyes are left out. Splits are folders whose names say "training" or "validation"; `all`
+    takes every .npz. The images of "closeup" scenes are stored turned by 90 degrees: turn them upright
+    before they are used. Intrinsics are those of the sequence's first image.
     """
 
     key = "bedlam"
     title = "BEDLAM"
     where_to_get = "https://bedlam.is.tue.mpg.de"
     layout = (
-        "{training,validation}_labels/SCENE.npz (or SCENE.npz) and images/SCENE/png/SEQUENCE/*.png"
+        "all_npz_12_{training,validation}/SCENE.npz and "
+        "{training,validation}_images/SCENE/png/SEQUENCE/*.png"
     )
     splits = ("train", "validation", "all")
 
     def _find(self) -> list[str]:
-        folder = {"train": "training_labels", "validation": "validation_labels"}.get(self.split)
-        paths = sorted((self.root / folder).glob("*.npz") if folder else self.root.rglob("*.npz"))
-        if folder and not (self.root / folder).is_dir():
-            raise self.missing(self.root / folder)
+        folders = [self.root]
+        if self.split != "all":
+            word = {"train": "training"}.get(self.split, self.split)
+            folders = [f for f in self.root.iterdir() if f.is_dir() and word in f.name]
+            if not folders:
+                raise self.missing(self.root / f"{word}_labels")
+        paths = sorted(path for folder in folders for path in folder.rglob("*.npz"))
         self._scenes = {path.stem: path for path in paths}
         names = []
         for scene, path in self._scenes.items():
@@ -60,6 +63,13 @@ class Bedlam(Dataset):
                 return [np.asarray(values) for values in self.fields(path, file, *names)]
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} is no .npz of plain arrays: {error}") from error
+
+    def _images(self, scene: str) -> Path:
+        """Where a scene's pictures are: the makers have a folder for each split."""
+        for folder in ("training_images", "validation_images"):
+            if (self.root / folder / scene).is_dir():
+                return self.root / folder / scene / "png"
+        return self.root / "images" / scene / "png"
 
     def load(self, name: str) -> DatasetSequence:
         scene, folder = name.split("/")
@@ -90,7 +100,7 @@ class Bedlam(Dataset):
             people=people,
             # The principal point is the image's centre.
             intrinsics=pinhole(k, round(2 * k[0, 2]), round(2 * k[1, 2])),
-            image_paths=tuple(self.root / "images" / scene / "png" / images[row] for row in first),
+            image_paths=tuple(self._images(scene) / images[row] for row in first),
         )
 
 

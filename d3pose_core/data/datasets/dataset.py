@@ -71,6 +71,10 @@ class Dataset(ABC):
 
     def fields(self, path: Path, values: Mapping[str, Any], *names: str) -> list[Any]:
         """Some entries of a file. Raises InputError that names those it lacks."""
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"{self.title}: {path} holds a {type(values).__name__}, not named arrays"
+            )
         lacking = [name for name in names if name not in values]
         if lacking:
             raise InputError(

@@ -37,11 +37,11 @@ class Emdb(Dataset):
         paths = sorted(self.root.glob("P*/*/*_data.pkl"))
         if self.split != "all":
             paths = [path for path in paths if load_arrays(path).get(self.split)]
-        return [path.parent.relative_to(self.root).as_posix() for path in paths]
+        self._paths = {path.parent.relative_to(self.root).as_posix(): path for path in paths}
+        return list(self._paths)
 
     def load(self, name: str) -> DatasetSequence:
-        person, take = name.split("/")
-        path = self.need(self.root / person / take / f"{person}_{take}_data.pkl")
+        path = self.need(self._paths[name])
         file = load_arrays(path)
         names = ("gender", "good_frames_mask", "camera", "smpl", "kp2d", "bboxes")
         gender, good, camera, parameters, pixels, boxes = self.fields(path, file, *names)
@@ -73,7 +73,7 @@ class Emdb(Dataset):
             dataset=self.key,
             name=name,
             split=self.split,
-            subject=person,
+            subject=name.split("/")[0],
             frame_ids=np.arange(frames),
             times_s=np.arange(frames) / FPS,
             rotation=rotation,

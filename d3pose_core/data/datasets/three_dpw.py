@@ -25,6 +25,8 @@ from d3pose_core.data.datasets.world_to_camera import smpl_into_camera
 from d3pose_core.skeleton import JOINT_NAMES
 
 FPS = 30.0
+# The dataset's readme calls some entries otherwise than its files do.
+_SPELLINGS = {"gender": "genders", "poses2D": "poses2d"}
 # OpenPose's order of 18, with its left and right.
 COCO18 = (
     *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
@@ -57,6 +59,10 @@ class ThreeDPW(Dataset):
     def load(self, name: str) -> DatasetSequence:
         path = self.need(self._paths[name])
         file: dict[str, Any] = load_arrays(path)
+        self.fields(path, file, "sequence")
+        for written, meant in _SPELLINGS.items():
+            if written in file:
+                file.setdefault(meant, file[written])
         sequence, extrinsics, matrix, genders = self.fields(
             path, file, "sequence", "cam_poses", "cam_intrinsics", "genders"
         )

@@ -152,7 +152,10 @@ def test_bedlam(tmp_path):
     assert_seen_by_camera(sequence.people[0].smpl, people[0])
     assert_seen_by_camera(sequence.people[1].smpl, people[1], [0, 1, 3, 4])
     np.testing.assert_array_equal(sequence.people[1].valid, [1, 1, 0, 1, 1])
-    assert sequence.image_paths[1].name == "seq_000007_0005.png"
+    images = tmp_path / "training_images" / "20221010_scene" / "png"
+    assert sequence.image_paths[1] == images / "seq_000007" / "seq_000007_0005.png"
+    with pytest.raises(InputError, match="validation_labels is missing"):
+        open_dataset("bedlam", tmp_path, "validation")
 
 
 def test_missing_folders_are_named_with_where_to_get_the_dataset(tmp_path):
