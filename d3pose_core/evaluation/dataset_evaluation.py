@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from d3pose_core.body import FREE_BODIES, BodyModel
+from d3pose_core.body import BodyModel
 from d3pose_core.data.datasets.dataset import Dataset
 from d3pose_core.data.datasets.sequence import DatasetPerson, DatasetSequence
 from d3pose_core.data.datasets.world_to_camera import WHY_BODIES, Bodies
@@ -119,6 +119,7 @@ def evaluate_dataset(
     if not len(pairs[0]):
         raise InputError("nobody was found in any counted frame: check the images and intrinsics")
     numbers = _numbers(protocol, evaluation, our_rows, their_rows, pairs, body, bodies, sequences)
+    numbers["protocol"]["recovered_joints"] = _how_recovered(protocol, body, regressor)
     return DatasetEvaluation(protocol, evaluation, numbers)
 
 
@@ -247,7 +248,7 @@ def _numbers(
         by_action.setdefault(sequences[index].action or sequences[index].name, []).append(row)
     block = protocol.block() | {
         "recovered_body": body.name,
-        "recovered_joints": _how_recovered(protocol, body),
+        "reference_body": _reference_bodies(protocol, theirs, bodies),
         "pairs_evaluated": len(pairs[0]),
         "frames_evaluated": len(evaluation.matching.frame_times),
         "sequences_evaluated": len(sequences),
@@ -274,12 +275,19 @@ def _numbers(
     }
 
 
-def _how_recovered(protocol: DatasetProtocol, body: BodyModel) -> str:
+def _how_recovered(protocol: DatasetProtocol, body: BodyModel, regressor: np.ndarray | None) -> str:
     if not protocol.regressor:
         return "the body's own 24 joints"
-    if body.name in FREE_BODIES:
-        return "the free body's own keypoints of the same names: not the official regressor"
-    return protocol.regressor
+    if regressor is not None and regressor.shape[1] == body.num_vertices:
+        return f"the regressor [17, {body.num_vertices}] on the recovered mesh"
+    return "the free body's own keypoints of the same names: not the official regressor"
+
+
+def _reference_bodies(protocol: DatasetProtocol, theirs: Rows, bodies: Bodies | None) -> str:
+    """The files that posed the reference."""
+    if protocol.gt_body == "joints" or bodies is None:
+        return "none"
+    return ", ".join(sorted({bodies(str(gender)).name for gender in np.unique(theirs.gender)}))
 
 
 def _why_no_vertices(body: BodyModel, bodies: Bodies | None) -> str:

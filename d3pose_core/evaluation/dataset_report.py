@@ -93,7 +93,12 @@ def protocol_facts(protocol: dict[str, Any]) -> list[tuple[str, str]]:
         ("regressor", protocol["regressor"] or "none: SMPL's own joints"),
         ("recovered joints", protocol["recovered_joints"]),
         ("alignment", alignment or "per segment, see the units"),
-        ("ground-truth body", gt.get(protocol["gt_body"], "none: the dataset's own joints")),
+        (
+            "ground-truth body",
+            f"{gt[protocol['gt_body']]} ({protocol['reference_body']})"
+            if protocol["gt_body"] in gt
+            else "none: the dataset's own joints",
+        ),
         ("recovered body", protocol["recovered_body"]),
         ("frames", protocol["frames"]),
         (

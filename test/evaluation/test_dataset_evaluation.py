@@ -226,7 +226,8 @@ def test_metrics_json_and_report_have_the_protocol_and_published_results_beside_
     assert all(p["source"] and p["year"] for p in numbers["published"])
     page = (tmp_path / "out" / "report.html").read_text()
     assert "VIBE" in page
-    assert "neutral SMPL" in page
+    assert "neutral SMPL (free-low)" in page
+    assert protocol["recovered_joints"].startswith("the regressor")
     assert f"{numbers['metrics']['mpjpe']:.1f}" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
