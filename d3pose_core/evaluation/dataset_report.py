@@ -52,11 +52,20 @@ def save_dataset_results(result: DatasetEvaluation, folder: Path, recovered: str
     with atomic_path(metrics) as partial:
         partial.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     title = f"{recovered} on {result.protocol.dataset} ({result.protocol.name})"
-    page = report_html(result.evaluation, title)
+    page = _without_general_numbers(report_html(result.evaluation, title))
     sections = _metrics_section(result, recovered, others) + _action_section(result.numbers)
     with atomic_path(report) as partial:
         partial.write_text(page.replace("</header>", f"</header>{sections}", 1), encoding="utf-8")
     return text_block(result.numbers) + f"\n\nwritten to {metrics} and {report}"
+
+
+def _without_general_numbers(page: str) -> str:
+    """The page less its tiles and its table of definitions: the protocol has its own of both."""
+    for start in ('<section class="tiles">', '<section class="card"><h2>What these numbers mean'):
+        before, found, after = page.partition(start)
+        if found:
+            page = before + after.partition("</section>")[2]
+    return page
 
 
 def text_block(numbers: dict[str, Any]) -> str:

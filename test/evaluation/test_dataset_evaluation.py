@@ -226,6 +226,9 @@ def test_metrics_json_and_report_have_the_protocol_and_published_results_beside_
     assert all(p["source"] and p["year"] for p in numbers["published"])
     page = (tmp_path / "out" / "report.html").read_text()
     assert "VIBE" in page
+    assert 'class="tiles"' not in page
+    assert page.count("What these numbers mean") == 0
+    assert page.count("<section") == page.count("</section>")
     assert "neutral SMPL (free-low)" in page
     assert protocol["recovered_joints"].startswith("the regressor")
     assert f"{numbers['metrics']['mpjpe']:.1f}" in page
