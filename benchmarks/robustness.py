@@ -8,14 +8,16 @@ The same held-out sequences every time (d3pose_core/evaluation/held_out.py), cha
 from __future__ import annotations
 
 import argparse
+import math
 
 import torch
 
 from d3pose_core.body import load_body
+from d3pose_core.data.measured import rolled
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.evaluation.held_out import held_out_batches, score
-from d3pose_core.evaluation.robustness import facing, in_runs, lost, rolled, sides_mistaken
+from d3pose_core.evaluation.robustness import facing, in_runs, lost, sides_mistaken
 from d3pose_core.model.checkpoint import load_model
 
 
@@ -39,9 +41,12 @@ def main() -> None:
         truth = {name: value[keep] for name, value in vars(batch.truth).items()}
         return TrainingBatch(batch.observations[keep], type(batch.truth)(**truth))
 
+    def roll(batch: TrainingBatch, degrees: float) -> TrainingBatch:
+        return rolled(batch, torch.full((len(batch.truth.betas),), math.radians(degrees)))
+
     rows = {
         "as simulated": plain,
-        **{f"camera rolled by {a:+d} degrees": [rolled(b, a) for b in plain] for a in (-20, 20)},
+        **{f"camera rolled by {a:+d} degrees": [roll(b, a) for b in plain] for a in (-20, 20)},
         "seen from the front": [only(b, 0, 60) for b in plain],
         "seen from the side": [only(b, 60, 120) for b in plain],
         "seen from behind": [only(b, 120, 180.1) for b in plain],

@@ -22,10 +22,11 @@ from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
 _LEAST_SEEN = 0.5
+_ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
 
 
 class MeasuredClips:
-    """Draws windows of recordings by `tools.measure_landmarks`, mirrored half of the time."""
+    """Draws windows of recordings by `tools.measure_landmarks`, half of them mirrored, all rolled."""
 
     def __init__(self, paths: Sequence[str | Path], body: BodyModel) -> None:
         recorded = RenderedSet.load(*paths)
@@ -56,7 +57,31 @@ class MeasuredClips:
                 truth.contact[rows, columns],
             ),
         )
-        return mirrored(window, torch.rand(batch, generator=rng) < 0.5)
+        window = mirrored(window, torch.rand(batch, generator=rng) < 0.5)
+        return rolled(window, _ROLL_RAD * torch.randn(batch, generator=rng))
+
+
+def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:
+    """The camera turned about its optical axis, by `radians` [B] in each window.
+
+    Exact where reports turn with the picture, as BlazePose's do: it turns its window upright first.
+    """
+    cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
+    turn = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1], -1)
+    turn = turn.view(-1, 1, 3, 3)  # [B, 1, 3, 3]; row vectors turn by its transpose
+    back = turn.transpose(-1, -2)
+    seen, truth = batch.observations, batch.truth
+    rotations = truth.rotations.clone()
+    rotations[:, :, 0] = turn @ rotations[:, :, 0]
+    return TrainingBatch(
+        replace(seen, rays=seen.rays @ back[..., :2, :2], landmarks=seen.landmarks @ back),
+        replace(
+            truth,
+            rotations=rotations,
+            pelvis=(truth.pelvis[:, :, None] @ back)[:, :, 0],
+            joints=truth.joints @ back,
+        ),
+    )
 
 
 def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:

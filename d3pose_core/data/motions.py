@@ -117,16 +117,19 @@ def widen(windows: MotionWindows, rng: torch.Generator) -> MotionWindows:
     """More variety from little data: upper bodies change partners, and each joint is turned a
     little.
 
-    A fifth of the windows get the upper body of another window; all get a small constant extra
-    rotation of every joint but the pelvis (standard deviation 4 degrees about each axis).
+    A third of the windows get the upper body of another window; all get a small extra rotation of every
+    joint but the pelvis, which drifts from one value to another over the window (standard deviation of
+    each 6 degrees about each axis).
     """
     rotations = windows.rotations.clone()
-    batch = len(rotations)
-    swapped = (torch.rand(batch, generator=rng) < 0.2).nonzero()[:, 0]
+    batch, frames = rotations.shape[:2]
+    swapped = (torch.rand(batch, generator=rng) < 0.33).nonzero()[:, 0]
     partner = torch.randint(batch, (len(swapped),), generator=rng)
     upper = torch.tensor(_UPPER_BODY)
     rotations[swapped[:, None], :, upper] = windows.rotations[partner[:, None], :, upper]
-    extra = torch.randn(batch, 1, 23, 3, generator=rng) * 0.07
+    ends = torch.randn(2, batch, 1, 23, 3, generator=rng) * 0.1
+    blend = torch.linspace(0, 1, frames)[:, None, None]
+    extra = torch.lerp(ends[0], ends[1], blend)
     rotations[:, :, 1:] = rotations[:, :, 1:] @ roma.rotvec_to_rotmat(extra)
     return MotionWindows(rotations, windows.pelvis)
 

@@ -6,7 +6,6 @@ two show what the condition costs.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
@@ -14,27 +13,6 @@ from torch import Tensor
 
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.skeleton import LANDMARK_MIRROR
-
-
-def rolled(batch: TrainingBatch, degrees: float) -> TrainingBatch:
-    """The camera turned about its optical axis; exact, for landmarks that report what they see."""
-    angle = math.radians(degrees)
-    turn = torch.tensor(
-        [
-            [math.cos(angle), -math.sin(angle), 0.0],
-            [math.sin(angle), math.cos(angle), 0.0],
-            [0.0, 0.0, 1.0],
-        ]
-    )
-    seen, truth = batch.observations, batch.truth
-    rotations = truth.rotations.clone()
-    rotations[:, :, 0] = turn @ rotations[:, :, 0]
-    return TrainingBatch(
-        replace(seen, rays=seen.rays @ turn[:2, :2].T, landmarks=seen.landmarks @ turn.T),
-        replace(
-            truth, rotations=rotations, pelvis=truth.pelvis @ turn.T, joints=truth.joints @ turn.T
-        ),
-    )
 
 
 def sides_mistaken(batch: TrainingBatch, when: Tensor) -> TrainingBatch:
