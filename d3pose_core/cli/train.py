@@ -12,6 +12,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from d3pose_core.training.image_config import ImageTrainConfig, is_image_config
+
+    if is_image_config(args.config):
+        from d3pose_core.training.image_loop import train_image
+
+        print(f"best checkpoint: {train_image(ImageTrainConfig.load(args.config))}")
+        return 0
     from d3pose_core.training.config import TrainConfig
     from d3pose_core.training.loop import train
 

@@ -35,6 +35,8 @@ def past_windows(x: Tensor, history: int, chunk: int) -> Tensor:
     Returns:
         [B, T // chunk, history + chunk, ...], a view.
     """
+    if x.shape[1] == history + chunk:  # a single run, as in streaming; ONNX has no unfold
+        return x[:, None]
     windows = x.unfold(1, history + chunk, chunk)  # [B, N, ..., history + chunk]
     return windows.movedim(-1, 2)
 

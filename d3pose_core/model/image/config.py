@@ -83,7 +83,11 @@ class ImageConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"unknown network options {unknown}; known are {sorted(known)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

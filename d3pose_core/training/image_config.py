@@ -1,0 +1,69 @@
+"""A training run of the image variant, read from a YAML file with `variant: image`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from d3pose_core.errors import InputError
+from d3pose_core.model.image.config import ImageConfig
+from d3pose_core.training.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class ImageTrainConfig:
+    """Everything that a run depends on; the same file and seed give the same run."""
+
+    clips: str  # of `python -m tools.render_crops`, to train on
+    held_out: str  # others, of subjects that are not among them
+    output: str  # checkpoint directory
+    steps: int
+    batch: int = 4  # clips a step
+    learning_rate: float = 5e-4
+    warmup_steps: int = 50
+    weight_decay: float = 0.05
+    # As in `TrainConfig`: the decoder reads its own outputs in this share of the clips.
+    own_outputs: float = 0.8
+    past_noise: float = 0.05
+    pretrained: bool = False  # the backbone's weights, downloaded by timm under their own licence
+    frozen: bool = False  # the backbone is not trained; its features are computed once
+    validate_every: int = 100
+    seed: int = 0
+    threads: int = 1
+    network: ImageConfig = field(default_factory=ImageConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "validate_every", "threads", "warmup_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> ImageTrainConfig:
+        """Read a YAML file; unknown names are errors."""
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values.pop("variant", None)
+        unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
+        if unknown:
+            known = sorted(f.name for f in dataclasses.fields(cls))
+            raise InputError(f"{path}: unknown training options {unknown}; known are {known}")
+        if "network" in values:
+            values["network"] = ImageConfig.from_dict(values["network"])
+        if "loss" in values:
+            values["loss"] = LossWeights(**values["loss"])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"{path}: {error}; see config/train/image_small.yaml") from error
+
+
+def is_image_config(path: str | Path) -> bool:
+    """Whether a training configuration says `variant: image`."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return False  # whoever reads it next says what is wrong
+    return isinstance(values, dict) and values.get("variant") == "image"
