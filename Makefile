@@ -76,10 +76,10 @@ $(VENV)/.installed: $(BUILD_INPUTS) | $(VENV)/.build-requirements
 	$(PIP) install --progress-bar off --no-build-isolation -c constraints.txt --editable .
 	@touch $@
 
+# timm asks for torchvision, which the image variant has no use for.
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(call say,"Test and lint tools")
 	$(PIP) install --quiet --progress-bar off --no-build-isolation -c constraints.txt \
 	  $$($(BIN)/python tools/build_requirements.py --extra dev)
-	# Without torchvision, which it asks for and the image variant has no use for.
 	$(PIP) install --quiet --progress-bar off --no-deps "timm>=1.0"
 	@touch $@
