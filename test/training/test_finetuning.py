@@ -69,9 +69,13 @@ def test_the_recipe_runs_with_a_users_body_and_what_it_leaves_recovers_people(
         return simulator(motions, body, seed)
 
     monkeypatch.setattr(loop, "Simulator", watched)
+    calibrated = []
+    # It takes most of a short run's time, and test_training.py runs it.
+    monkeypatch.setattr(loop, "calibrate_file", lambda path, clips, body: calibrated.append(body))
     assert main(["train", str(tmp_path / "recipe.yaml")]) == 0
     best = tmp_path / "run" / "best.safetensors"
     assert load_notes(best)["body"] == "SMPL_NEUTRAL"
+    assert calibrated == [str(smpl_file)]
     tall, free = (
         performers[0].stature(torch.zeros(10)),
         load_body("free-low").stature(torch.zeros(10)),
