@@ -94,6 +94,13 @@ def choose_info_topic(path: Path, image_topic: str, name: str | None) -> str | N
     return infos[0] if len(infos) == 1 else None
 
 
+def first_frame_id(path: Path, image_topic: str) -> str:
+    """The frame of the first image of `image_topic`; "" where there is none."""
+    for recorded in read_bag(path, (image_topic,)):
+        return recorded.message.header.frame_id
+    return ""
+
+
 def base_name(image_topic: str) -> str:
     """`/camera/image_raw/compressed` -> `/camera/image_raw`."""
     base, _, transport = image_topic.rpartition("/")

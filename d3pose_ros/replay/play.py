@@ -1,0 +1,165 @@
+"""Plays a bag into the ROS graph, with its own clock: for machines without `ros2 bag play`.
+
+    python -m d3pose_ros.replay.play BAG --rate 0.5 --loop 3
+
+Messages go out as the bytes in the bag, with the QoS that they were recorded with; /clock says the time of
+the recording. Topics whose message type is not installed are left out, and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.interfaces import Connection, QosDurability, QosReliability
+from rosgraph_msgs.msg import Clock
+
+from d3pose_core.errors import InputError
+from d3pose_ros.bag import open_bag
+from d3pose_ros.replay.topics import COMPRESSED_TYPE, IMAGE_TYPE
+
+CLOCK_PERIOD_S = 0.01
+CLOCK = "/clock"
+
+
+class BagPublisher(Node):
+    """A publisher for every topic of a bag. Raises InputError for a bag that can't be read."""
+
+    def __init__(self, bag: Path) -> None:
+        super().__init__("d3pose_bag_player")
+        self._bag = bag
+        self._clock_publisher = self.create_publisher(Clock, CLOCK, 10)
+        self._topics: dict[str, Publisher] = {}
+        self._image_topics: list[Publisher] = []
+        with open_bag(bag) as reader:
+            for connection in reader.connections:
+                self._add(connection)
+
+    def _add(self, connection: Connection) -> None:
+        """Several connections of one topic, from several publishers, share ours."""
+        if connection.topic == CLOCK or connection.topic in self._topics:
+            return
+        package, _, name = connection.msgtype.partition("/msg/")
+        try:
+            message_type = getattr(importlib.import_module(f"{package}.msg"), name)
+        except (ImportError, AttributeError):
+            self.get_logger().warning(
+                f"{connection.topic} is not played: {connection.msgtype} is not installed"
+            )
+            return
+        publisher = self.create_publisher(message_type, connection.topic, _qos(connection))
+        self._topics[connection.topic] = publisher
+        if connection.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE):
+            self._image_topics.append(publisher)
+
+    def watched(self) -> bool:
+        """Whether anybody subscribes to images."""
+        return any(topic.get_subscription_count() for topic in self._image_topics)
+
+    def play(self, rate: float) -> None:
+        """The whole bag once, `rate` times as fast as it was recorded."""
+        start_s = time.monotonic()
+        first_ns: int | None = None
+        for topic, received_ns, data in self._messages():
+            if first_ns is None:
+                first_ns = received_ns
+                self._say_time(first_ns)
+            due_s = start_s + (received_ns - first_ns) * 1e-9 / rate
+            while (now_s := time.monotonic()) < due_s:
+                self._say_time(first_ns + round((now_s - start_s) * rate * 1e9))
+                time.sleep(min(CLOCK_PERIOD_S, due_s - now_s))
+            self._say_time(received_ns)
+            self._topics[topic].publish(data)
+
+    def _messages(self) -> Iterator[tuple[str, int, bytes]]:
+        with open_bag(self._bag) as reader:
+            wanted = [each for each in reader.connections if each.topic in self._topics]
+            for connection, received_ns, data in reader.messages(wanted) if wanted else ():
+                yield connection.topic, received_ns, bytes(data)
+
+    def _say_time(self, time_ns: int) -> None:
+        clock = Clock()
+        clock.clock.sec, clock.clock.nanosec = divmod(time_ns, 10**9)
+        self._clock_publisher.publish(clock)
+
+
+def _qos(connection: Connection) -> QoSProfile:
+    """As recorded; reliable and volatile where the bag does not say, or where publishers differed."""
+    offered = list(getattr(connection.ext, "offered_qos_profiles", None) or [])
+    best_effort = bool(offered) and all(
+        each.reliability == QosReliability.BEST_EFFORT for each in offered
+    )
+    latched = bool(offered) and all(
+        each.durability == QosDurability.TRANSIENT_LOCAL for each in offered
+    )
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=max(10, *(each.depth for each in offered)) if offered else 10,
+        reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="d3pose_ros.replay.play", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("bag", type=Path)
+    parser.add_argument("--rate", type=float, default=1.0, help="how many times as fast")
+    parser.add_argument("--loop", type=int, default=1, help="how often; 0: for ever")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="begin when somebody subscribes to images, or after so long, s (default: at once)",
+    )
+    args = parser.parse_args(argv)
+    if not 0 < args.rate <= 100:
+        parser.error(f"--rate must lie above 0 and up to 100, got {args.rate}")
+    if args.loop < 0 or args.wait < 0:
+        parser.error("--loop and --wait must not be negative")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plays until the end or an interrupt. Exit status 2 for a bag that won't do."""
+    args = _parse(argv)
+    rclpy.init(args=[])
+    node: BagPublisher | None = None
+    try:
+        node = BagPublisher(args.bag)
+        deadline = time.monotonic() + args.wait
+        while not node.watched() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        played = 0
+        while args.loop == 0 or played < args.loop:
+            node.play(args.rate)
+            played += 1
+    except InputError as error:
+        print(f"d3pose: error: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        # A signal ends the context at any point; publishing without one raises RCLError.
+        if rclpy.ok():
+            raise
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
