@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from d3pose_core.recovery import RecoveredPerson
+from test.helpers.node_process import NodeProcess
 
 
 class Graph:
@@ -61,6 +63,22 @@ def graph() -> Iterator[Graph]:
     graph = Graph()
     yield graph
     graph.close()
+
+
+@pytest.fixture
+def start_node(graph: Graph, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Starts the real node with some parameters (`name:=value`), in a process of its own."""
+    started: list[NodeProcess] = []
+
+    def start(*parameters: str, **environment: str) -> NodeProcess:
+        log = tmp_path / f"node{len(started)}.log"
+        started.append(NodeProcess(graph, log, *parameters, **environment))
+        return started[-1]
+
+    yield start
+    for node in started:
+        if node.process.poll() is None:
+            node.stop()
 
 
 def _make_person(track_id: int = 1, seed: int = 0) -> RecoveredPerson:
