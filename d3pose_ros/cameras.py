@@ -19,6 +19,7 @@ from rclpy.utilities import remove_ros_args
 
 from d3pose_core.observe import BlazePoseObserver
 from d3pose_core.recovery import MeshRecovery
+from d3pose_ros.entry_points import end_process
 from d3pose_ros.node import D3PoseNode, load_recovery, run
 from d3pose_ros.parameters import NodeParameters
 
@@ -62,4 +63,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -30,6 +30,7 @@ from visualization_msgs.msg import MarkerArray
 from d3pose_core.errors import D3PoseError
 from d3pose_core.recovery import MeshRecovery
 from d3pose_ros import diagnostics, input_topics, parameters, qos, resources
+from d3pose_ros.entry_points import end_process
 from d3pose_ros.mesh_detail import MESH_OFF
 from d3pose_ros.more_outputs import MoreOutputs
 from d3pose_ros.msg import SmplPersonArray
@@ -294,4 +295,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -59,6 +59,10 @@ def main() -> None:
             time.sleep(max(0.0, due_s - time.monotonic()))
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal ends the context at any point; publishing without one raises RCLError.
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
 
