@@ -80,6 +80,11 @@ class Child:
         self._reader = threading.Thread(target=self._read, name=f"{name}-events", daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """The process' number."""
+        return self._process.pid
+
     def tell(self, line: str) -> None:
         """Write a line to the child's stdin."""
         assert self._process.stdin is not None
