@@ -36,7 +36,7 @@ def _argument(field: dataclasses.Field) -> dict[str, Any]:
     return argument
 
 
-def given_parameters(configurations: Mapping[str, str]) -> dict[str, bool | int | float | str]:
+def given_parameters(configurations: Mapping[str, str]) -> dict[str, Any]:
     """Those parameters that `configurations` (a launch context's) gives, with the types of the node.
 
     Raises:
@@ -51,7 +51,7 @@ def given_parameters(configurations: Mapping[str, str]) -> dict[str, bool | int 
     return given
 
 
-def _convert(name: str, text: str, kind: type) -> bool | int | float | str:
+def _convert(name: str, text: str, kind: type) -> Any:
     try:
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError) as error:
