@@ -24,7 +24,7 @@ def parameter_arguments() -> list[dict[str, Any]]:
 
 
 def _argument(field: dataclasses.Field) -> dict[str, Any]:
-    argument = {
+    argument: dict[str, Any] = {
         "name": field.name,
         "default_value": NOT_GIVEN,
         "description": f"Parameter; where it is not given, params_file counts. "
