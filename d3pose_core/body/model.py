@@ -65,7 +65,9 @@ class BodyModel(nn.Module):
         top, bottom = arrays.v_template[:, 1].argmax(), arrays.v_template[:, 1].argmin()
         self.stature_template: Tensor
         self.stature_shapedirs: Tensor
-        _constant(self, "stature_template", arrays.v_template[top, 1] - arrays.v_template[bottom, 1])
+        _constant(
+            self, "stature_template", arrays.v_template[top, 1] - arrays.v_template[bottom, 1]
+        )
         _constant(self, "stature_shapedirs", arrays.shapedirs[top, 1] - arrays.shapedirs[bottom, 1])
 
         self._mesh = _SkinnedPoints(arrays, np.arange(len(arrays.v_template)))

@@ -18,7 +18,12 @@ from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose
 
 RADIUS_M = 0.10
-_CALIBRATION_RADII_M = (0.03, 0.06, 0.10, 0.20)  # so that the whole distribution fits, not one point
+_CALIBRATION_RADII_M = (
+    0.03,
+    0.06,
+    0.10,
+    0.20,
+)  # so that the whole distribution fits, not one point
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,9 @@ class Tracker:
         """The confirmed people seen at this time, by id."""
         for track in self.tracks:
             confirmed = track.frames >= self.config.confirm_frames
-            if track.track_id is None and (confirmed or track.latest.score >= self.config.sure_score):
+            if track.track_id is None and (
+                confirmed or track.latest.score >= self.config.sure_score
+            ):
                 track.track_id = self._next_id
                 self._next_id += 1
         seen = [t for t in self.tracks if t.track_id is not None and t.seen_s == stamp_s]
