@@ -75,4 +75,4 @@ def test_a_hidden_arm_is_less_certain_than_a_seen_one(tmp_path):
     left, right = JOINT_NAMES.index("left_wrist"), JOINT_NAMES.index("right_wrist")
     lost = before - after
     assert lost[left] > 0.1
-    assert lost[left] > 1.5 * lost[right]  # half a body in view makes the rest less certain too
+    assert lost[left] > 1.25 * lost[right]  # half a body in view makes the rest less certain too
