@@ -1,0 +1,167 @@
+"""What a training run can be told: precision, optimizer, recordings, curves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from d3pose_core.body import load_body
+from d3pose_core.data.measured import MeasuredClips
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.rendered import RenderedSet
+from d3pose_core.data.simulator import Simulator
+from d3pose_core.errors import InputError
+from d3pose_core.model.checkpoint import load_model, load_notes
+from d3pose_core.training.config import TrainConfig
+from d3pose_core.training.loop import train
+from d3pose_core.training.optimizer import Optimizer
+from d3pose_core.training.precision import in_bfloat16
+from test.helpers.motion_shard import write_motion_shard
+
+SMALL_NETWORK = {
+    "embed_dims": [8, 8, 16, 16],
+    "heads": [1, 1, 1, 1],
+    "decoder_dim": 32,
+    "decoder_heads": 2,
+    "decoder_frames": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory) -> Path:
+    return write_motion_shard(tmp_path_factory.mktemp("shard") / "made_up.npz")
+
+
+@pytest.fixture(scope="module")
+def recording(shard, tmp_path_factory) -> Path:
+    """What `tools.measure_landmarks record` would write, of simulated reports."""
+    body = load_body("free-low")
+    simulator = Simulator(MotionLibrary([shard], "train"), body, seed=2)
+    times = torch.arange(12).expand(6, 12) / 30.0
+    batch = simulator.observe(simulator.motions.sample(times, simulator.rng), times)
+    seen, truth = batch.observations, batch.truth
+    eye = torch.eye(3).expand(6, 12, 3, 3).contiguous()
+    recorded = RenderedSet(
+        rays=seen.rays,
+        depth_hint=seen.depth_hint,
+        landmarks=seen.landmarks,
+        visibility=seen.visibility,
+        presence=seen.presence,
+        score=torch.ones(6, 12),
+        seen=torch.ones(6, 12, dtype=torch.bool),
+        stray=torch.zeros(6, 12, dtype=torch.bool),
+        start=torch.zeros(6, 12, dtype=torch.int8),
+        sight=torch.zeros(6, 12, 33, dtype=torch.int8),
+        times_s=times.clone(),
+        true_landmarks=torch.zeros(6, 12, 33, 3),
+        rotations=truth.rotations,
+        betas=truth.betas,
+        pelvis=truth.pelvis,
+        joints=truth.joints,
+        camera_rotation=eye,
+        camera_position=torch.zeros(6, 12, 3),
+        camera=torch.ones(6, 6),
+        clip=torch.arange(6),
+    )
+    path = tmp_path_factory.mktemp("recording") / "train.npz"
+    recorded.save(path)
+    return path
+
+
+def run(tmp_path, shard, **changes) -> Path:
+    values = {
+        "motions": [str(shard)],
+        "output": str(tmp_path / "run"),
+        "steps": 3,
+        "batch": 4,
+        "frames": 8,
+        "validate_every": 3,
+        "validation_sequences": 2,
+        "network": SMALL_NETWORK,
+    }
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(values | changes))
+    return train(TrainConfig.load(path))
+
+
+def test_mixed_precision_recordings_and_curves(tmp_path, shard, recording):
+    """One short run with everything on; its TensorBoard files are read back."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    best = run(tmp_path, shard, precision="bfloat16", measured=[str(recording)], measured_share=0.5)
+    weights = load_model(best).state_dict().values()
+    assert all(bool(torch.isfinite(w).all()) for w in weights if w.is_floating_point())
+    assert 0 <= load_notes(best)["calibration_error"] < 1
+
+    events = EventAccumulator(str(best.parent)).Reload()
+    (point,) = events.Scalars("held_out/mpjpe")
+    assert point.step == 3
+    assert point.value == pytest.approx(load_notes(best)["held_out"]["mpjpe"], rel=1e-3)
+    assert {"train/loss", "train/acceleration", "train/contact"} <= set(events.Tags()["scalars"])
+
+
+def test_a_run_starts_from_given_weights(tmp_path, shard):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    first = run(tmp_path / "first", shard)
+    second = run(
+        tmp_path / "second",
+        shard,
+        initial_weights=str(first),
+        learning_rate=0.0,
+        muon_rate=0.0,
+        weight_decay=0.0,
+    )
+    before, after = load_model(first), load_model(second)
+    for (name, a), b in zip(before.state_dict().items(), after.state_dict().values(), strict=True):
+        if "variance_head" not in name:  # which is calibrated again
+            assert torch.allclose(a, b, atol=1e-6), name
+
+
+def test_muon_moves_the_inner_matrices_and_adamw_the_rest():
+    model = torch.nn.ModuleDict(
+        {"embed": torch.nn.Linear(4, 4), "inner": torch.nn.Linear(4, 4), "head": torch.nn.Linear(4, 4)}
+    )  # fmt: skip
+    optimizer = Optimizer(model, "muon", 1e-3, 2e-3, 0.0)
+    adamw, muon = (
+        {id(p) for group in part.param_groups for p in group["params"]} for part in optimizer.parts
+    )
+    assert muon == {id(model["inner"].weight)}
+    assert len(adamw) == 5
+    optimizer.set_rate(0.5)
+    assert [part.param_groups[0]["lr"] for part in optimizer.parts] == [5e-4, 1e-3]
+    assert len(Optimizer(model, "adamw", 1e-3, 2e-3, 0.0).parts) == 1
+
+
+def test_mixed_precision_answers_in_float32():
+    layer = torch.nn.Linear(64, 64)
+    x = torch.randn(8, 64)
+    exact = layer(x)
+    rounded, (again,) = in_bfloat16(lambda y: (layer(y), [layer(y)]), torch.device("cpu"))(x)
+    assert rounded.dtype == again.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    assert torch.allclose(rounded, exact, atol=0.05)
+
+
+def test_measured_windows_are_consistent_bodies(recording):
+    """Mirrored and rolled, their joints are still those of their rotations."""
+    body = load_body("free-low")
+    clips = MeasuredClips([recording], body)
+    batch = clips.sample(16, 8, torch.Generator().manual_seed(0))
+    truth = batch.truth
+    betas = truth.betas.repeat_interleave(8, 0)
+    transl = truth.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]
+    joints = body.joints_matrices(truth.rotations.flatten(0, 1), betas, transl)
+    np.testing.assert_allclose(joints.unflatten(0, (16, 8)), truth.joints, atol=1e-4)
+    assert batch.observations.rays.shape == (16, 8, 33, 2)
+    with pytest.raises(InputError, match="have 12 frames, 13 were asked for"):
+        clips.sample(1, 13, torch.Generator())
+
+
+def test_unknown_choices_are_refused(tmp_path, shard):
+    with pytest.raises(InputError, match=r"optimizer must be one of .* got 'sgd'"):
+        run(tmp_path, shard, optimizer="sgd")
+    with pytest.raises(InputError, match=r"precision must be one of .* got 'float8'"):
+        run(tmp_path, shard, precision="float8")
