@@ -22,9 +22,13 @@ def extra_requirements(project: dict, name: str) -> list[str]:
     """Requirements of the optional group `name`, with groups that it names replaced by theirs."""
     found = []
     for requirement in project["optional-dependencies"][name]:
-        group = re.fullmatch(rf"{re.escape(project['name'])}\[(\w+)\]", requirement)
-        found += extra_requirements(project, group[1]) if group else [requirement]
-    return found
+        own = re.fullmatch(rf"{re.escape(project['name'])}\[([\w,]+)\]", requirement)
+        if own:
+            for group in own[1].split(","):
+                found += extra_requirements(project, group)
+        else:
+            found.append(requirement)
+    return list(dict.fromkeys(found))
 
 
 def main() -> None:
