@@ -51,6 +51,14 @@ class Recovered:
     rotations: Tensor  # [B, T, 24, 3, 3]
     pelvis: Tensor  # [B, T, 3] m
 
+    def joints(self, body: BodyModel) -> Tensor:
+        """[B, T, 24, 3] m, about the pelvis."""
+        betas = self.prediction.betas.flatten(0, 1)
+        joints = body.joints_matrices(
+            self.rotations.flatten(0, 1), betas, -body.joints_rest(betas)[:, 0]
+        )
+        return joints.unflatten(0, self.rotations.shape[:2])
+
 
 # Turns a batch into what a network says of it.
 Run = Callable[[TrainingBatch], Recovered]

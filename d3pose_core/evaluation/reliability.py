@@ -55,11 +55,7 @@ def joint_errors(model: D3Pose, batches: list[TrainingBatch], body: BodyModel) -
     errors, variances = [], []
     for batch in batches:
         recovered = free_run(model, batch)
-        shape = recovered.rotations.shape[:2]
-        betas = recovered.prediction.betas.flatten(0, 1)
-        joints = body.joints_matrices(
-            recovered.rotations.flatten(0, 1), betas, -body.joints_rest(betas)[:, 0]
-        ).unflatten(0, shape)
+        joints = recovered.joints(body)
         truth = batch.truth.joints - batch.truth.joints[:, :, :1]
         seen = batch.observations.seen
         errors.append((joints - truth).norm(dim=-1)[seen][:, 1:])

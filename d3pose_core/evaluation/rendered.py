@@ -29,12 +29,7 @@ def limb_scores(model: D3Pose, recorded: RenderedSet, body: BodyModel) -> dict[s
     """
     sums: dict[str, list[Tensor]] = {"mpjpe": [], "pa_mpjpe": [], "accel": [], "seen": []}
     for batch in recorded.batches(body):
-        recovered = free_run(model, batch)
-        shape = recovered.rotations.shape[:2]
-        betas = recovered.prediction.betas.flatten(0, 1)
-        joints = body.joints_matrices(
-            recovered.rotations.flatten(0, 1), betas, -body.joints_rest(betas)[:, 0]
-        ).unflatten(0, shape)
+        joints = free_run(model, batch).joints(body)
         found, truth = (
             root_aligned(limbs, limbs[..., _HIPS, :].mean(-2))
             for limbs in (joints[..., _LIMBS, :], batch.truth.joints[..., _LIMBS, :])

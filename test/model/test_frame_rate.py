@@ -46,11 +46,7 @@ def every_second_frame(batch: TrainingBatch) -> TrainingBatch:
 
 def joints(batch: TrainingBatch, body) -> torch.Tensor:
     """[B, T, 24, 3] m about the pelvis, free-running with the shipped network."""
-    recovered = free_run(load_model("d3pose-landmarks"), batch)
-    betas = recovered.prediction.betas.flatten(0, 1)
-    return body.joints_matrices(
-        recovered.rotations.flatten(0, 1), betas, -body.joints_rest(betas)[:, 0]
-    ).unflatten(0, recovered.rotations.shape[:2])
+    return free_run(load_model("d3pose-landmarks"), batch).joints(body)
 
 
 def test_a_60_hz_clip_and_its_30_hz_half_give_the_same_poses(clip_60_hz, body):

@@ -11,29 +11,10 @@ from d3pose_core.model.d3pose import D3Pose, StreamState
 from d3pose_core.model.decoder import FEEDBACK_SIZE, PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.training.losses import shift
+from test.helpers.observations import random_observations
 
 EXACT = 1e-11
 FRAMES = 40  # longer than the decoder's 30 and several encoder chunks
-
-
-def random_observations(people: int, frames: int, seed: int = 0) -> ObservationBatch:
-    rng = torch.Generator().manual_seed(seed)
-
-    def normal(scale: float, *shape: int) -> torch.Tensor:
-        return scale * torch.randn(people, frames, *shape, generator=rng)
-
-    def uniform(*shape: int) -> torch.Tensor:
-        return torch.rand(people, frames, *shape, generator=rng)
-
-    return ObservationBatch(
-        rays=normal(0.1, 33, 2),
-        depth_hint=normal(0.1, 33),
-        landmarks=normal(0.3, 33, 3),
-        visibility=uniform(33),
-        presence=uniform(33),
-        seen=uniform() > 0.1,
-        step_s=0.01 + 0.05 * uniform(),
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)
