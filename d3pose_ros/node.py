@@ -7,7 +7,9 @@ worker's thread (`pipeline.FramePipeline`).
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ from rclpy.executors import (
 )
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
@@ -37,6 +40,8 @@ from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
 from d3pose_ros.pipeline import FramePipeline, Outputs
 from d3pose_ros.worker import NewestWorker
+
+SIGNAL_CHECK_S = 0.1  # an idle node looks so often whether it is to end
 
 # Makes the recovery of one configured node.
 RecoveryFactory = Callable[[NodeParameters], MeshRecovery]
@@ -259,8 +264,15 @@ class D3PoseNode(LifecycleNode):
 
 
 def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | None = None) -> int:
-    """Runs nodes until the process is interrupted. Exit status 2 for an invalid parameter or name."""
-    rclpy.init(args=argv)
+    """Runs nodes until the process is interrupted. Exit status 2 for an invalid parameter or name.
+
+    SIGINT and SIGTERM only ask for the end. rclpy's own handlers would take the context away at once, under
+    the hands of a worker that publishes, and that can crash the process.
+    """
+    asked_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_end.set())
+    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         nodes = make_nodes()
     except (D3PoseError, InvalidNamespaceException) as error:
@@ -274,17 +286,14 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
         for node in nodes:
             if node.parameters.autostart:
                 node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while not asked_to_end.is_set():
+            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
+    except ExternalShutdownException:
         pass
-    except Exception:
-        # A signal ends the context at any point; where rclpy is about to use it, it raises RCLError.
-        if rclpy.ok():
-            raise
     finally:
-        executor.shutdown()
         for node in nodes:
             node.destroy_node()
+        executor.shutdown()
         rclpy.try_shutdown()
     return 0
 
