@@ -89,15 +89,22 @@ class D3PoseConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> D3PoseConfig:
         """From a parsed JSON or YAML mapping; unknown names are an error, lists become tuples."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(f"unknown network options {unknown}; known are {sorted(known)}")
-        options: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
+        options = network_options(cls, values)
         return cls.basic(**options) if options.get("variant") == "basic" else cls(**options)
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
+
+
+def network_options(config: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a configuration class from a parsed mapping; lists become tuples.
+
+    Raises InputError for names that are no fields of `config`.
+    """
+    known = {field.name for field in dataclasses.fields(config)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(f"unknown network options {unknown}; known are {sorted(known)}")
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }

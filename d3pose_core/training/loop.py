@@ -92,13 +92,13 @@ def train(config: TrainConfig) -> Path:
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
 
-    body = load_body(config.body)
-    simulator = Simulator(MotionLibrary(config.motions, "train"), body, config.seed)
-    measured = MeasuredClips(config.measured, body) if config.measured else None
+    cpu_body = load_body(config.body)  # of the simulator and the validation, which stay there
+    simulator = Simulator(MotionLibrary(config.motions, "train"), cpu_body, config.seed)
+    measured = MeasuredClips(config.measured, cpu_body) if config.measured else None
     held_out = []
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
-        held_out = held_out_batches(unseen_people, body, config.validation_sequences)
+        held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences)
     body = load_body(config.body, str(device))
     model = D3Pose(config.network)
     if config.initial_weights:
@@ -153,7 +153,7 @@ def train(config: TrainConfig) -> Path:
             if rank == 0 and (step % config.validate_every == 0 or step == config.steps):
                 spent = time.monotonic() - started
                 kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
-                scores = score(kept, held_out, load_body(config.body))
+                scores = score(kept, held_out, cpu_body)
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 curves.add(step, {"seconds": spent, **running, **held})
                 bar.write(json.dumps({"step": step} | {k: round(v, 2) for k, v in scores.items()}))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from d3pose_core.errors import InputError
-from d3pose_core.model.config import D3PoseConfig
+from d3pose_core.model.config import D3PoseConfig, network_options
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,7 @@ class ImageConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageConfig:
         """From a parsed JSON or YAML mapping; unknown names are an error, lists become tuples."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(f"unknown network options {unknown}; known are {sorted(known)}")
-        options: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**options)
+        return cls(**network_options(cls, values))
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
