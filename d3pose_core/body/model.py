@@ -157,7 +157,7 @@ class BodyModel(nn.Module):
         self._check("rotations", rotations, (NUM_JOINTS, 3, 3))
         self._check("transl", transl, (3,))
         rest = self.joints_rest(betas)
-        return _forward_kinematics(rotations, rest), rest
+        return forward_kinematics(rotations, rest), rest
 
     def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
         if value.ndim != 1 + len(shape) or value.shape[1:] != shape:
@@ -192,7 +192,7 @@ class _SkinnedPoints(nn.Module):
         return (blended[..., :3] @ rest + blended[..., 3:]).squeeze(-1)
 
 
-def _forward_kinematics(rotations: Tensor, rest: Tensor) -> Tensor:
+def forward_kinematics(rotations: Tensor, rest: Tensor) -> Tensor:
     """Local rotations [B, 24, 3, 3], rest joints [B or 1, 24, 3] -> world transforms [B, 24, 4, 4].
 
     SMPL's joint order is by depth in the tree, so that each level is one slice whose parents all
@@ -201,8 +201,9 @@ def _forward_kinematics(rotations: Tensor, rest: Tensor) -> Tensor:
     parents = list(JOINT_PARENTS[1:])
     bones = torch.cat([rest[:, :1], rest[:, 1:] - rest[:, parents]], dim=1)
     bones = bones.expand(len(rotations), -1, -1)[..., None]  # [B, 24, 3, 1]
-    local = nn.functional.pad(torch.cat([rotations, bones], dim=-1), (0, 0, 0, 1))
-    local[..., 3, 3] = 1.0
+    last_row = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=rotations.dtype, device=rotations.device)
+    last_row = last_row.expand(len(rotations), NUM_JOINTS, 1, 4)
+    local = torch.cat([torch.cat([rotations, bones], dim=-1), last_row], dim=-2)
     levels = [local[:, :1]]
     for start, stop, parent in _LEVELS:
         levels.append(levels[-1][:, parent] @ local[:, start:stop])
