@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from d3pose_core.model.config import LANDMARK_SLOTS, D3PoseConfig
-from d3pose_core.model.decoder import FEEDBACK_SIZE, Decoder, PoseHead, PosePrediction
+from d3pose_core.model.correction import Observed, observed
+from d3pose_core.model.decoder import FEEDBACK_SIZE, Decoder, Guess, PoseHead, PosePrediction
 from d3pose_core.model.encoder import Encoder
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.model.tokens import ObservationBatch, tokenize
@@ -96,6 +97,7 @@ class Encoded:
     stage_tokens: list[Tensor]  # [B, T, decoder_dim] from each stage
     timeline: Timeline
     cache: list[Tensor]
+    observed: Observed | None = None  # what the decoder's corrections compare with
 
 
 @dataclass
@@ -103,6 +105,7 @@ class ForwardOutput:
     prediction: PosePrediction
     view: ViewCamera
     state: StreamState
+    guesses: list[Guess]  # between the decoder's blocks
 
 
 class D3Pose(nn.Module):
@@ -154,7 +157,8 @@ class D3Pose(nn.Module):
         timeline = state.encoder_time.extended(batch.step_s, batch.seen, visible)
         stage_tokens, cache = self.encoder(x, state.encoder_cache, timeline)
         kept = timeline.last(self.config.encoder_frames - 1)
-        return Encoded(batch.seen, batch.step_s, tokens.view, stage_tokens, kept, cache)
+        seen = observed(tokens) if self.config.corrections else None
+        return Encoded(batch.seen, batch.step_s, tokens.view, stage_tokens, kept, cache, seen)
 
     def decode(self, past: Tensor, encoded: Encoded, state: StreamState) -> ForwardOutput:
         """The decoder's part of `forward`."""
@@ -167,8 +171,11 @@ class D3Pose(nn.Module):
         exists = torch.ones_like(seen)[..., None]
         timeline = state.decoder_time.extended(encoded.step_s, seen, exists)
         started = torch.cat([state.started[:, None], exists[:, 1:, 0]], 1)
-        decoded, cache = self.decoder(
-            past, started, encoded.stage_tokens, state.decoder_cache, timeline
+        check = None
+        if encoded.observed is not None:
+            check = self.stage_heads[-1](encoded.stage_tokens[-1]), encoded.observed
+        decoded, cache, guesses = self.decoder(
+            past, started, encoded.stage_tokens, state.decoder_cache, timeline, check
         )
 
         # Shape settles: the running estimate is a weighted mean of what every frame suggested.
@@ -190,9 +197,9 @@ class D3Pose(nn.Module):
             torch.ones_like(state.started),
             sums[:, -1],
         )
-        return ForwardOutput(prediction, encoded.view, new_state)
+        return ForwardOutput(prediction, encoded.view, new_state, guesses)
 
-    def stage_poses(self, encoded: Encoded) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def stage_poses(self, encoded: Encoded) -> list[Guess]:
         """Each encoder stage's own rotations, place and betas: extra supervision in training."""
         pairs = zip(self.stage_heads, encoded.stage_tokens, strict=True)
         return [head(token) for head, token in pairs]

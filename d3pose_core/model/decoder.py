@@ -19,6 +19,8 @@ from d3pose_core.model.attention import (
     masked_attention,
 )
 from d3pose_core.model.config import D3PoseConfig
+from d3pose_core.model.correction import Correction, Observed
+from d3pose_core.model.skeleton_points import SkeletonPoints
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.skeleton import NUM_JOINTS
 
@@ -26,6 +28,9 @@ NUM_BETAS = 10
 # What is fed back: 24 rotations in the continuous 6D form, and where the person is in the view
 # camera.
 FEEDBACK_SIZE = NUM_JOINTS * 6 + 3
+
+# Rotations [B, T, 24, 3, 3], place [B, T, 3] and betas [B, T, 10] in the view camera.
+Guess = tuple[Tensor, Tensor, Tensor]
 
 # log(depth * angular size) of an upright adult: landmarks spread about 0.37 m from their centre.
 USUAL_LOG_DEPTH = -1.0
@@ -127,6 +132,9 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.pose_head = PoseHead(dim)
         self.variance_head = nn.Linear(dim, NUM_JOINTS)
+        if config.corrections:
+            self.skeleton = SkeletonPoints()
+            self.corrections = nn.ModuleList(Correction(dim) for _ in range(stages))
 
     def empty_cache(self, batch: int, device: torch.device) -> list[Tensor]:
         """Keys and values of a track that has no past: self- and cross-attention of each block."""
@@ -140,7 +148,8 @@ class Decoder(nn.Module):
         stage_tokens: list[Tensor],
         cache: list[Tensor],
         timeline: Timeline,
-    ) -> tuple[Tensor, list[Tensor]]:
+        check: tuple[Guess, Observed] | None = None,
+    ) -> tuple[Tensor, list[Tensor], list[Guess]]:
         """Decode T new frames.
 
         Args:
@@ -149,9 +158,11 @@ class Decoder(nn.Module):
             stage_tokens: from the encoder, [B, T, d] each.
             cache: of the frames before, see `empty_cache`.
             timeline: of decoder_frames - 1 + T frames; `seen` of each.
+            check: the encoder's own poses, which the first correction starts from, and what was
+                observed; None where there are no corrections.
 
         Returns:
-            decoded tokens [B, T, d] and the new cache.
+            decoded tokens [B, T, d], the new cache, and the guesses between the blocks.
         """
         new, history = past.shape[1], self.config.decoder_frames - 1
         elapsed = timeline.age_s[:, None, :] - timeline.age_s[:, history:, None]
@@ -165,8 +176,15 @@ class Decoder(nn.Module):
         self_allowed = (band & timeline.visible[:, None, :, 0]) | itself
 
         x = torch.where(started[..., None], self.embed(past), self.start)
-        new_cache = []
+        new_cache: list[Tensor] = []
+        guesses: list[Guess] = []
         for i, block in enumerate(self.blocks):
+            if check is not None:
+                guess, seen = check
+                if i:
+                    guess = self.guess(x)
+                    guesses.append(guess)
+                x = x + self.corrections[i](guess, seen, self.skeleton)
             x, *kept = block(
                 x,
                 stage_tokens[i],
@@ -176,7 +194,12 @@ class Decoder(nn.Module):
                 cross_allowed,
             )
             new_cache += kept
-        return self.norm(x), new_cache
+        return self.norm(x), new_cache, guesses
+
+    def guess(self, x: Tensor) -> Guess:
+        """The pose that tokens [B, T, d] stand for so far."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.pose_head(self.norm(x.to(self.norm.weight.dtype)))
 
 
 class PoseHead(nn.Module):

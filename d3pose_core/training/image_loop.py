@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.image_clips import ImageClips
 from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.errors import InputError
 from d3pose_core.evaluation.image_modes import MODES, predict, scores
 from d3pose_core.model.image.backbone import Backbone
 from d3pose_core.model.image.checkpoint import save_image_model
 from d3pose_core.model.image.features import FrameFeatures
 from d3pose_core.model.image.network import ImageD3Pose
 from d3pose_core.model.tokens import ObservationBatch
+from d3pose_core.training.curves import Curves
 from d3pose_core.training.image_config import ImageTrainConfig
 from d3pose_core.training.loop import training_losses
 from d3pose_core.training.losses import total_loss
@@ -49,19 +50,20 @@ class FeatureSource:
 
 
 def train_image(config: ImageTrainConfig) -> Path:
-    """Run a training; returns the best checkpoint's path.
+    """Run or resume a training; returns the best checkpoint's path.
 
-    The output folder gets `best.safetensors` (lowest held-out MPJPE, free-running) and `curve.csv`: the
-    training loss and the held-out scores in the three modes, one line a validation.
+    The output folder gets `best.safetensors` (lowest held-out MPJPE, free-running), `resume.pt` and
+    `curve.csv`: the training loss since the line before and the held-out scores in the three modes, one
+    line a validation.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    rng = torch.Generator().manual_seed(config.seed)
     clips, held_out = ImageClips.load(config.clips), ImageClips.load(config.held_out)
     body = load_body("free-low")
     backbone = Backbone(config.network.backbone, config.network.image_size, config.pretrained)
     network = ImageD3Pose(config.network)
     source, held_out_source = (FeatureSource(c, backbone, config.frozen) for c in (clips, held_out))
+    parts = {"network": network, "backbone": backbone}
     parameters = [*network.parameters(), *([] if config.frozen else backbone.parameters())]
     optimizer = torch.optim.AdamW(
         parameters, config.learning_rate, weight_decay=config.weight_decay
@@ -69,21 +71,21 @@ def train_image(config: ImageTrainConfig) -> Path:
 
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    best, lowest, recent = output / "best.safetensors", float("inf"), []
-    with open(output / "curve.csv", "w", newline="", encoding="utf-8") as file:
-        curve = csv.writer(file)
-        curve.writerow(
-            [
-                "step",
-                "loss",
-                *(f"{m}_{n}" for m in MODES for n in ("mse", "mpjpe", "pa_mpjpe", "pve")),
-            ]
-        )
-        for step in tqdm(range(config.steps), desc="training", unit="step", mininterval=5):
+    best, state_file = output / "best.safetensors", output / "resume.pt"
+    first, lowest = _resume(state_file, parts, optimizer)
+    curves = Curves(output)
+    rng = torch.Generator()
+    recent: list[float] = []
+    with tqdm(
+        total=config.steps, initial=first, desc="training", unit="step", mininterval=5
+    ) as bar:
+        for step in range(first, config.steps):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * rate_factor(step, config)
             network.train()
             backbone.train(not config.frozen)
+            # A seed for each step, so that a resumed run goes on as if never stopped.
+            rng.manual_seed(config.seed * 10**6 + step)
             chosen = torch.randint(len(clips), (config.batch,), generator=rng)
             frames, truth = source.frames(chosen), clips.truth(chosen)
             batch = TrainingBatch(cast(ObservationBatch, frames), truth)
@@ -95,6 +97,7 @@ def train_image(config: ImageTrainConfig) -> Path:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_LIMIT)
             optimizer.step()
+            bar.update()
             recent.append(float(loss.detach()))
             if (step + 1) % config.validate_every and step + 1 < config.steps:
                 continue
@@ -102,13 +105,49 @@ def train_image(config: ImageTrainConfig) -> Path:
             network.eval()
             backbone.eval()
             table = held_out_scores(network, held_out, held_out_source, body)
-            curve.writerow([step + 1, sum(recent) / len(recent), *table.values()])
-            file.flush()
+            curves.add(step + 1, {"loss": sum(recent) / len(recent), **table})
             recent = []
             if table["free_mpjpe"] < lowest:
                 lowest = table["free_mpjpe"]
                 save_image_model(network, backbone, best, {"steps": step + 1, "held_out": table})
+            _save_resume(state_file, parts, optimizer, step + 1, lowest)
     return best
+
+
+def _save_resume(
+    path: Path,
+    parts: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    lowest: float,
+) -> None:
+    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"optimizer": optimizer.state_dict(), "step": step, "lowest": lowest}
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _resume(
+    path: Path, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """The next step and the lowest held-out MPJPE so far; of a new run 0 and infinity.
+
+    Raises:
+        InputError: the run in that folder was of other networks.
+    """
+    if not path.is_file():
+        return 0, float("inf")
+    state = torch.load(path, weights_only=True)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        optimizer.load_state_dict(state["optimizer"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} is of a run with other networks ({error}); give another `output` or remove it"
+        ) from error
+    return state["step"], state["lowest"]
 
 
 def rate_factor(step: int, config: ImageTrainConfig) -> float:

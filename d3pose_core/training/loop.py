@@ -20,6 +20,7 @@ from d3pose_core.body.model import BodyModel
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.errors import InputError
 from d3pose_core.evaluation.held_out import held_out_batches, score
 from d3pose_core.evaluation.reliability import calibrate, joint_errors, reliability
 from d3pose_core.model.checkpoint import load_model, load_notes, save_model
@@ -69,7 +70,7 @@ def training_losses(
     output = model.decode(past, encoded, state)
     return pose_losses(
         output.prediction,
-        stages,
+        [*stages, *output.guesses],
         encoded.view,
         truth,
         observations.seen,
@@ -102,7 +103,9 @@ def train(config: TrainConfig) -> Path:
     body = load_body(config.body, str(device))
     model = D3Pose(config.network)
     if config.initial_weights:
-        model.load_state_dict(load_model(config.initial_weights).state_dict())
+        start_from(model, load_model(config.initial_weights))
+    if config.network.corrections:
+        model.decoder.skeleton.use_body(cpu_body)
     model.to(device)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay))
     optimizer = Optimizer(
@@ -182,6 +185,24 @@ def calibrate_file(path: Path, held_out: list[TrainingBatch], body_name: str = "
     calibrate(model, joint_errors(model, held_out, body))
     error = reliability(joint_errors(model, held_out, body)).expected_error
     save_model(model, path, load_notes(path) | {"calibration_error": round(error, 4)})
+
+
+def start_from(model: D3Pose, trained: D3Pose) -> None:
+    """Take the weights of a trained network, which may have been made without corrections.
+
+    A correction begins by changing nothing, so that the network starts as good as the trained one.
+
+    Raises:
+        InputError: the networks differ in more than that.
+    """
+    missing, unexpected = model.load_state_dict(trained.state_dict(), strict=False)
+    added = ("decoder.corrections.", "decoder.skeleton.")
+    foreign = [name for name in missing if not name.startswith(added)] + list(unexpected)
+    if foreign:
+        raise InputError(
+            f"initial_weights are of another network: {foreign[:3]} do not fit; "
+            "give `network` the sizes that the weights have"
+        )
 
 
 def draw(

@@ -74,6 +74,7 @@ class ImageConfig:
             decoder_frames=self.decoder_frames,
             encoder_frames=self.window,
             mlp_ratio=self.mlp_ratio,
+            corrections=False,  # there are no landmarks to compare with
         )
 
     @classmethod
