@@ -138,7 +138,7 @@ class D3PoseNode(LifecycleNode):
         assert self._pipeline is not None
         result = super().on_activate(state)
         before = list(self.subscriptions)
-        self._pipeline.request_reset()
+        self._pipeline.begin()
         self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
         self.statistics.activated()
         try:

@@ -14,14 +14,14 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
-from d3pose_ros import diagnostics, input_topics, markers
+from d3pose_ros import diagnostics, input_topics, markers, stream
 from d3pose_ros.camera_view import CameraView
 from d3pose_ros.depth_stage import DepthStage
 from d3pose_ros.images import ImageError, to_bgr
 from d3pose_ros.mesh_detail import mesh_body
 from d3pose_ros.messages import people_to_message
 from d3pose_ros.more_outputs import MoreOutputs
-from d3pose_ros.stamps import Order, StampOrder
+from d3pose_ros.stream import StreamWatch
 from d3pose_ros.transform_error import TransformError
 from d3pose_ros.world_stage import WorldStage
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from d3pose_ros.node import D3PoseNode
 
 LOG_PERIOD_S = 5.0
+LONGEST_LOG = 600  # characters
 RECOVERY_ERROR = "recovery_error"
 
 
@@ -75,7 +76,7 @@ class FramePipeline:
             recovery.smooth_distance = False
         self._mesh_body = mesh_body(node.parameters, recovery.body)
         self._max_people = node.parameters.max_people
-        self._stamps = StampOrder()
+        self._stream = StreamWatch()
         self._reset_requested = threading.Event()
         self._next_log_s: dict[str, float] = {}
         self._shown_meshes = markers.ShownMarkers([markers.MESH_NAMESPACE])
@@ -83,6 +84,11 @@ class FramePipeline:
             [markers.BONES_NAMESPACE, markers.JOINTS_NAMESPACE, markers.LABELS_NAMESPACE]
         )
         self._next_markers_s = 0.0
+
+    def begin(self) -> None:
+        """The next image begins a stream. Only while the worker does not run."""
+        self._stream.clear()
+        self.request_reset()
 
     def request_reset(self) -> None:
         """Forgets all motion before the next image: in the worker's thread, which owns the recovery."""
@@ -123,23 +129,8 @@ class FramePipeline:
         started = perf_counter()
         stamp_s = image.header.stamp.sec + image.header.stamp.nanosec * 1e-9
         frame = to_bgr(image)
-        order = self._stamps.check(stamp_s)
-        if order in (Order.DUPLICATE, Order.OUT_OF_ORDER):
-            self._drop(order.value, f"dropped an image stamped {stamp_s:.6f} s: {order.value}")
-            return
-        if order is Order.RESTART:
-            self._logger.warning(f"time went back to {stamp_s:.3f} s: starting anew")
-            self._reset_requested.set()
-            if self.world is not None:
-                self.world.time_restarted(image.header.stamp)
-        if self._reset_requested.is_set():
-            self._reset_requested.clear()
-            self._recovery.reset()
-            if self.world is not None:
-                self.world.reset()
-            if self.depth is not None:
-                self.depth.reset()
         height, width = frame.shape[:2]
+        self._watch_stream(image, width, height)
         intrinsics = self.camera.intrinsics(width, height, self._node.parameters)
         if intrinsics is None:
             self._statistics.dropped(diagnostics.WAITING_FOR_CAMERA_INFO)
@@ -174,6 +165,24 @@ class FramePipeline:
             stages["markers"] = (perf_counter() - published) * 1e3
         ids = [person.track_id for person in people]
         self._statistics.processed(ids, stages, self.camera.cause)
+
+    def _watch_stream(self, image: Image | CompressedImage, width: int, height: int) -> None:
+        """Starts anew where the image says so, or somebody asked for it. Raises ImageError."""
+        for event in self._stream.check(image, width, height):
+            name = f"stream/{event.name}"
+            self._statistics.happened(name)
+            self._warn(name, event.text)
+            if event.starts_anew:
+                self._reset_requested.set()
+            if event.name == stream.TIME_WENT_BACK and self.world is not None:
+                self.world.time_restarted(image.header.stamp)
+        if self._reset_requested.is_set():
+            self._reset_requested.clear()
+            self._recovery.reset()
+            if self.world is not None:
+                self.world.reset()
+            if self.depth is not None:
+                self.depth.reset()
 
     def _limit_people(self, max_people: int) -> None:
         """Follows the parameter, in the thread that owns the recovery."""
@@ -227,4 +236,11 @@ class FramePipeline:
         now = monotonic()
         if now >= self._next_log_s.get(cause, 0.0):
             self._next_log_s[cause] = now + LOG_PERIOD_S
-            self._logger.warning(message)
+            self._logger.warning(_clipped(message))
+
+
+def _clipped(message: str) -> str:
+    """Without the middle of what a message's long field made of it."""
+    if len(message) <= LONGEST_LOG:
+        return message
+    return f"{message[: LONGEST_LOG // 2]} [...] {message[-LONGEST_LOG // 2 :]}"

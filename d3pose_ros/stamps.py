@@ -7,13 +7,17 @@ from enum import Enum
 # A stamp that goes back further than this is a bag that started again or a clock that was set; less is an
 # image that overtook another.
 RESTART_S = 1.0
+# After a longer pause nobody is where they were: the observer has forgotten them all.
+GAP_S = 2.0
 
 
 class Order(Enum):
     """The place of one image in its stream."""
 
     NEXT = "next"
+    GAP = "gap"  # the next one, after a pause or a leap of the clock
     DUPLICATE = "duplicate_stamp"
+    UNSTAMPED = "zero_stamp"  # one of several that are all stamped zero
     OUT_OF_ORDER = "out_of_order"
     RESTART = "restart"
 
@@ -25,12 +29,14 @@ class StampOrder:
         self._newest_s: float | None = None
 
     def check(self, stamp_s: float) -> Order:
-        """The order of an image stamped `stamp_s`, s. NEXT and RESTART become the newest stamp."""
+        """The order of an image stamped `stamp_s`, s. NEXT, GAP and RESTART become the newest stamp."""
         newest = self._newest_s
-        if newest is None or stamp_s > newest:
+        if newest is None:
             order = Order.NEXT
+        elif stamp_s > newest:
+            order = Order.NEXT if stamp_s - newest <= GAP_S else Order.GAP
         elif stamp_s == newest:
-            return Order.DUPLICATE
+            return Order.DUPLICATE if stamp_s else Order.UNSTAMPED
         elif newest - stamp_s < RESTART_S:
             return Order.OUT_OF_ORDER
         else:

@@ -12,6 +12,9 @@ from d3pose_ros.stamps import Order, StampOrder
         ([5.0, 5.0, 5.1], [Order.NEXT, Order.DUPLICATE, Order.NEXT]),
         ([5.0, 4.9, 5.1], [Order.NEXT, Order.OUT_OF_ORDER, Order.NEXT]),
         ([90.0, 2.0, 2.1, 2.0], [Order.NEXT, Order.RESTART, Order.NEXT, Order.OUT_OF_ORDER]),
+        ([5.0, 3605.0, 3605.1], [Order.NEXT, Order.GAP, Order.NEXT]),
+        ([0.0, 0.0, 0.0], [Order.NEXT, Order.UNSTAMPED, Order.UNSTAMPED]),
+        ([1.0, 2.1, 3.1], [Order.NEXT] * 3),  # a camera at 1 Hz
     ],
 )
 def test_order(stamps, orders):
