@@ -33,7 +33,9 @@ class D3PoseConfig:
     decoder_dim: int = 192
     decoder_heads: int = 6
     decoder_frames: int = 30  # past poses and stage tokens a decoder block attends to
-    corrections: bool = True  # before each decoder block, by what the pose so far misses (correction.py)
+    corrections: bool = (
+        True  # before each decoder block, by what the pose so far misses (correction.py)
+    )
     mlp_ratio: float = 2.0
     min_presence: float = 0.3  # a landmark less likely than this to be in the image is masked
 

@@ -1,6 +1,6 @@
 """How the decoder checks itself: where its pose would put the landmarks, against where they were seen.
 
-The idea of PyMAF (Zhang et al. 2021) and ReFit (Wang and Daniilidis 2023), with landmarks in the place of image
+The idea of PyMAF (Zhang et al. 2021) and ReFit (Wang and Daniilidis 2023), with landmarks in place of image
 features: a guess of the pose is projected, and what it misses by is read by the layers that follow.
 """
 
@@ -84,10 +84,14 @@ def misses(
     The first two numbers are in the image, in units of the person's size; the others in metres, about the
     mid-hip, in the view camera's axes.
     """
-    with torch.autocast(seen.rays.device.type, enabled=False):  # bfloat16 is too coarse for centimetres
+    with torch.autocast(
+        seen.rays.device.type, enabled=False
+    ):  # bfloat16 is too coarse for centimetres
         rotations, place, betas = (value.detach().to(seen.rays.dtype) for value in guess)
         batch, frames = place.shape[:2]
-        points = skeleton(rotations.flatten(0, 1), betas.flatten(0, 1)).unflatten(0, (batch, frames))
+        points = skeleton(rotations.flatten(0, 1), betas.flatten(0, 1)).unflatten(
+            0, (batch, frames)
+        )
         depth = place[..., 2:].clamp(-4.0, 4.0).exp()  # times the size
         pelvis = torch.cat([place[..., :2] * depth, depth / seen.size[..., None]], -1)
         there = points + pelvis[:, :, None]

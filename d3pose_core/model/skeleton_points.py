@@ -76,7 +76,7 @@ class SkeletonPoints(nn.Module):
 
 
 def points_of(body: BodyModel) -> dict[str, Tensor]:
-    """`SkeletonPoints`' buffers for a body: joints [24, 3] and [10, 72], landmark offsets [33, 3] and [10, 99]."""
+    """`SkeletonPoints`' buffers of a body: joints [24, 3], [10, 72], landmark offsets [33, 3], [10, 99]."""
     with torch.inference_mode():
         # Unposed joints and landmarks are affine in the betas: the mean shape and each beta alone give all.
         betas = torch.cat([torch.zeros(1, 10), torch.eye(10)]).to(body.joint_template)

@@ -44,7 +44,9 @@ def main() -> None:
     if arguments.split == "train" and any(_EVALUATION_ONLY in str(p) for p in arguments.motions):
         raise InputError("an evaluation-only shard has no place among the training's recordings")
     motions = MotionLibrary(arguments.motions, arguments.split)
-    studio = Studio(motions, arguments.frames, arguments.rate, arguments.seed)
+    studio = Studio(
+        motions, arguments.frames, arguments.rate, arguments.seed, varied=arguments.varied
+    )
     numbers = range(arguments.first, arguments.first + arguments.clips)
     if arguments.command == "record":
         recorded = record(studio, numbers, arguments.out)
@@ -75,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--frames", type=int, default=60, help="of each clip")
         command.add_argument("--rate", type=float, default=30.0, help="frames per second")
         command.add_argument("--seed", type=int, default=0)
+        command.add_argument(
+            "--varied", action="store_true", help="change the motions as the training does"
+        )
         command.add_argument("--out", type=Path, required=True, help="a file, or show's folder")
     analyse = commands.add_parser("analyse", help="print the measured errors")
     analyse.add_argument("recordings", type=Path, nargs="+")

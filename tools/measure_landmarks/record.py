@@ -24,8 +24,16 @@ _BODY = "free-mid"
 class Studio:
     """All that clips are made of; clip `n` of a seed is always the same."""
 
-    def __init__(self, motions: MotionLibrary, frames: int, rate_hz: float, seed: int):
+    def __init__(
+        self,
+        motions: MotionLibrary,
+        frames: int,
+        rate_hz: float,
+        seed: int,
+        varied: bool = False,
+    ):
         self._motions, self._frames, self._rate_hz, self._seed = motions, frames, rate_hz, seed
+        self._varied = varied
         self._body: BodyModel = load_body(_BODY)
         self._arrays: BodyArrays = free_body_arrays(_BODY)
         self._depths = _depths_under_skin(self._body, self._arrays)
@@ -33,7 +41,9 @@ class Studio:
     def clip(self, number: int) -> tuple[Scene, Camera, int]:
         """The scene, its camera, and the clip's own seed."""
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
-        scene = sample_scene(self._motions, self._body, self._frames, self._rate_hz, seed)
+        scene = sample_scene(
+            self._motions, self._body, self._frames, self._rate_hz, seed, self._varied
+        )
         return scene, Camera(scene, self._arrays, self._depths, seed), seed
 
 

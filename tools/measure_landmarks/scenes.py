@@ -11,7 +11,7 @@ import torch
 from d3pose_core.body.model import BodyModel
 from d3pose_core.camera import Intrinsics
 from d3pose_core.data.cameras import sample_cameras
-from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.motions import MotionLibrary, MotionWindows, widen
 
 _IMAGE_HEIGHTS = (360, 480, 480, 720)  # px
 _LEAST_IN_VIEW = 0.45  # share of the landmarks, over the clip
@@ -36,13 +36,21 @@ class Scene:
 
 
 def sample_scene(
-    motions: MotionLibrary, body: BodyModel, frames: int, rate_hz: float, seed: int
+    motions: MotionLibrary,
+    body: BodyModel,
+    frames: int,
+    rate_hz: float,
+    seed: int,
+    varied: bool = False,
 ) -> Scene:
-    """A random scene in which at least part of the person is in view most of the time."""
+    """A random scene in which at least part of the person is in view most of the time.
+
+    `varied`: motions are changed as those of the training are (`data.motions.widen`).
+    """
     rng = torch.Generator().manual_seed(seed)
     times = torch.arange(frames)[None] / rate_hz
     while True:
-        scene = _sample(motions, body, times, rng)
+        scene = _sample(_motion(motions, times, rng, varied), motions.rest_leg_m, body, times, rng)
         size = np.array([scene.intrinsics.width, scene.intrinsics.height])
         pixels = scene.intrinsics.project(scene.landmarks)
         in_view = ((pixels > 0) & (pixels < size)).all(-1).mean()
@@ -50,15 +58,28 @@ def sample_scene(
             return scene
 
 
+def _motion(
+    motions: MotionLibrary, times: torch.Tensor, rng: torch.Generator, varied: bool
+) -> MotionWindows:
+    """One window; of two that are varied together, so that they may exchange their upper bodies."""
+    if not varied:
+        return motions.sample(times, rng)
+    pair = widen(motions.sample(times.expand(2, -1), rng), rng)
+    return MotionWindows(pair.rotations[:1], pair.pelvis[:1])
+
+
 @torch.inference_mode()
 def _sample(
-    motions: MotionLibrary, body: BodyModel, times: torch.Tensor, rng: torch.Generator
+    windows: MotionWindows,
+    rest_leg_m: float,
+    body: BodyModel,
+    times: torch.Tensor,
+    rng: torch.Generator,
 ) -> Scene:
-    windows = motions.sample(times, rng)
     betas = torch.randn(1, 10, generator=rng).clamp(-2.5, 2.5)
     rest = body.joints_rest(betas)  # [1, 24, 3]
     # Long legs take longer steps, and the feet stay near the floor.
-    leg = (rest[:, 0, 1] - rest[:, :, 1].amin(1)) / motions.rest_leg_m
+    leg = (rest[:, 0, 1] - rest[:, :, 1].amin(1)) / rest_leg_m
     world_pelvis = windows.pelvis * leg[:, None, None]
     cameras = sample_cameras(world_pelvis, times, rng)
     camera_rotation, camera_position = cameras.rotation[0], cameras.position[0]
