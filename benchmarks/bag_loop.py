@@ -17,6 +17,7 @@ from pathlib import Path
 import rclpy
 
 from benchmarks.node_rate import Probe
+from benchmarks.process_sample import ProcessSample
 from d3pose_ros.bag import read_bag
 from d3pose_ros.demo.processes import Child, graph_environment
 from d3pose_ros.msg import SmplPersonArray
@@ -34,12 +35,6 @@ def rounds(messages: list[tuple[int, tuple[int, ...]]]) -> list[list[tuple[int, 
             cut.append([])
         cut[-1].append(message)
     return cut
-
-
-def resident_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def main() -> int:
@@ -83,9 +78,9 @@ def main() -> int:
             probe.spin_for(0.5)
             begun = len(rounds(messages)) if messages else 0
             if begun > len(memory):
-                memory.append(resident_mib(children[0].pid))
+                memory.append(ProcessSample.of(children[0].pid).resident_mib)
         probe.spin_for(1.0)
-        memory.append(resident_mib(children[0].pid))
+        memory.append(ProcessSample.of(children[0].pid).resident_mib)
     finally:
         for child in reversed(children):
             child.stop()

@@ -29,21 +29,27 @@ def line_chart(
     x_range: tuple[float, float],
     strips: Sequence[tuple[float, float, str]] = (),
     marks: Sequence[tuple[float, str]] = (),
+    unit: str = "s",
+    bottom: float = 0.0,
 ) -> str:
-    """Curves over time, from zero up.
+    """Curves over time, from `bottom` up.
 
-    `strips`: (from, to, colour) along the bottom, s. `marks`: (time, what happened) as vertical lines.
+    `strips`: (from, to, colour) along the bottom. `marks`: (time, what happened) as vertical lines. All
+    times are in `unit`.
     """
     finite = [line.y[np.isfinite(line.y)] for line in lines]
     highest = max((float(values.max()) for values in finite if len(values)), default=1.0)
-    y_ticks = _ticks(0, highest * 1.05)
-    top = max(y_ticks[-1], highest * 1.05)
+    highest += 0.05 * max(highest - bottom, 1e-9)
+    y_ticks = _ticks(bottom, highest)
+    top = max(y_ticks[-1], highest)
     start, end = x_range
     span = max(end - start, 1e-9)
 
     def place(x: float, y: float) -> tuple[float, float]:
         inner_width, inner_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-        return LEFT + inner_width * (x - start) / span, TOP + inner_height * (1 - y / top)
+        return LEFT + inner_width * (x - start) / span, TOP + inner_height * (
+            1 - (y - bottom) / (top - bottom)
+        )
 
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" class="chart" data-start="{start:.6f}"']
     parts.append(f' data-end="{end:.6f}" data-left="{LEFT}" data-right="{WIDTH - RIGHT}">')
@@ -52,16 +58,21 @@ def line_chart(
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
     for tick in _ticks(start, end):
-        x, _ = place(tick, 0)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{tick:g} s</text>')
+        x, _ = place(tick, bottom)
+        parts.append(
+            f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{tick:g} {unit}</text>'
+        )
     base = HEIGHT - BOTTOM
     for begin, finish, color in strips:
-        x, width = place(begin, 0)[0], max(1.5, place(finish, 0)[0] - place(begin, 0)[0])
+        x, width = (
+            place(begin, bottom)[0],
+            max(1.5, place(finish, bottom)[0] - place(begin, bottom)[0]),
+        )
         parts.append(
             f'<rect x="{x:.1f}" y="{base}" width="{width:.1f}" height="6" fill="{color}"/>'
         )
     for time, what in marks:
-        x, _ = place(time, 0)
+        x, _ = place(time, bottom)
         parts.append(
             f'<path d="M{x:.1f} {TOP}V{base}" stroke="var(--bad)" stroke-dasharray="3 3">'
             f"<title>{escape(what)}</title></path>"

@@ -4,15 +4,20 @@
 
 Messages go out as the bytes in the bag, with the QoS that they were recorded with; /clock says the time of
 the recording. Topics whose message type is not installed are left out, and named.
+
+With --stamp-now the bag stands in for a camera that runs now: the headers' stamps are moved to the present,
+so that they never go back in a loop, and there is no /clock.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import rclpy
@@ -25,6 +30,7 @@ from rosgraph_msgs.msg import Clock
 
 from d3pose_core.errors import InputError
 from d3pose_ros.bag import open_bag
+from d3pose_ros.replay.images import stamp_of
 from d3pose_ros.replay.topics import COMPRESSED_TYPE, IMAGE_TYPE
 
 CLOCK_PERIOD_S = 0.01
@@ -34,11 +40,14 @@ CLOCK = "/clock"
 class BagPublisher(Node):
     """A publisher for every topic of a bag. Raises InputError for a bag that can't be read."""
 
-    def __init__(self, bag: Path) -> None:
+    def __init__(self, bag: Path, stamp_now: bool = False) -> None:
+        """`stamp_now`: move stamps to the present instead of publishing the recording's time."""
         super().__init__("d3pose_bag_player")
         self._bag = bag
-        self._clock_publisher = self.create_publisher(Clock, CLOCK, 10)
+        self._stamp_now = stamp_now
+        self._clock_publisher = None if stamp_now else self.create_publisher(Clock, CLOCK, 10)
         self._topics: dict[str, Publisher] = {}
+        self._stamped: set[str] = set()  # topics whose messages begin with a header
         self._image_topics: list[Publisher] = []
         with open_bag(bag) as reader:
             for connection in reader.connections:
@@ -58,6 +67,9 @@ class BagPublisher(Node):
             return
         publisher = self.create_publisher(message_type, connection.topic, _qos(connection))
         self._topics[connection.topic] = publisher
+        first_field = next(iter(message_type.get_fields_and_field_types().values()), "")
+        if first_field == "std_msgs/Header":
+            self._stamped.add(connection.topic)
         if connection.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE):
             self._image_topics.append(publisher)
 
@@ -67,17 +79,24 @@ class BagPublisher(Node):
 
     def play(self, rate: float) -> None:
         """The whole bag once, `rate` times as fast as it was recorded."""
-        start_s = time.monotonic()
+        start_s, start_ns = 0.0, 0
         first_ns: int | None = None
+        moved: _MovedStamps | None = None
         for topic, received_ns, data in self._messages():
             if first_ns is None:
                 first_ns = received_ns
+                # Not before: opening a large bag takes a while.
+                start_s, start_ns = time.monotonic(), time.time_ns()
                 self._say_time(first_ns)
             due_s = start_s + (received_ns - first_ns) * 1e-9 / rate
             while (now_s := time.monotonic()) < due_s:
                 self._say_time(first_ns + round((now_s - start_s) * rate * 1e9))
                 time.sleep(min(CLOCK_PERIOD_S, due_s - now_s))
             self._say_time(received_ns)
+            if self._stamp_now and topic in self._stamped:
+                due_ns = start_ns + round((received_ns - first_ns) / rate)
+                moved = moved or _MovedStamps(stamp_of(data), due_ns, rate)
+                data = with_stamp(data, moved.now_ns(stamp_of(data)))
             self._topics[topic].publish(data)
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
@@ -87,9 +106,33 @@ class BagPublisher(Node):
                 yield connection.topic, received_ns, bytes(data)
 
     def _say_time(self, time_ns: int) -> None:
+        if self._clock_publisher is None:
+            return
         clock = Clock()
         clock.clock.sec, clock.clock.nanosec = divmod(time_ns, 10**9)
         self._clock_publisher.publish(clock)
+
+
+@dataclass(frozen=True)
+class _MovedStamps:
+    """Stamps of a bag, ns -> of now; messages of one stamp keep one. The bag's clock may be any."""
+
+    first_ns: int  # a stamp of the bag
+    shown_at_ns: int  # what it becomes
+    rate: float
+
+    def now_ns(self, stamp_ns: int) -> int:
+        return self.shown_at_ns + round((stamp_ns - self.first_ns) / self.rate)
+
+
+def with_stamp(message: bytes, stamp_ns: int) -> bytes:
+    """A serialized message that begins with a header, with another stamp; what is too short stays."""
+    if len(message) < 12:
+        return message
+    changed = bytearray(message)
+    little_endian = message[1] & 1  # the 4 bytes before the stamp say how it is encoded
+    struct.pack_into("<iI" if little_endian else ">iI", changed, 4, *divmod(stamp_ns, 10**9))
+    return bytes(changed)
 
 
 def _qos(connection: Connection) -> QoSProfile:
@@ -123,6 +166,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="S",
         help="begin when somebody subscribes to images, or after so long, s (default: at once)",
     )
+    parser.add_argument(
+        "--stamp-now",
+        action="store_true",
+        help="stamp messages as if they were taken now, and publish no /clock",
+    )
     args = parser.parse_args(argv)
     if not 0 < args.rate <= 100:
         parser.error(f"--rate must lie above 0 and up to 100, got {args.rate}")
@@ -137,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rclpy.init(args=[])
     node: BagPublisher | None = None
     try:
-        node = BagPublisher(args.bag)
+        node = BagPublisher(args.bag, args.stamp_now)
         deadline = time.monotonic() + args.wait
         while not node.watched() and time.monotonic() < deadline:
             time.sleep(0.1)

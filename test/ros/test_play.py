@@ -1,0 +1,55 @@
+"""A bag played as if its camera ran now."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo, Image
+
+from d3pose_ros.replay.images import stamp_of
+from d3pose_ros.replay.play import with_stamp
+from test.fixtures.make_regression_bag import IMAGE, INFO, RATE_HZ, write_bag
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMES, ROUNDS, RATE = 4, 3, 2.0
+
+
+def stamps(messages: list) -> list[int]:
+    return [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
+
+
+def test_stamps_of_now_go_on_over_the_rounds(graph, tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", FRAMES)
+    images, infos = graph.collect(Image, IMAGE, 50), graph.collect(CameraInfo, INFO, 50)
+    began_ns = time.time_ns()
+    options = ["--stamp-now", "--loop", str(ROUNDS), "--rate", str(RATE), "--wait", "20"]
+    command = [sys.executable, "-m", "d3pose_ros.replay.play", str(tmp_path / "bag"), *options]
+    player = subprocess.Popen(command, cwd=ROOT)
+    try:
+        graph.wait_until(lambda: len(images) == FRAMES * ROUNDS, "all rounds")
+        graph.wait_until(lambda: len(infos) == FRAMES * ROUNDS, "their camera_info")
+        assert not graph.node.get_publishers_info_by_topic("/clock")
+    finally:
+        player.wait(20)
+    ended_ns = time.time_ns()
+    seen = stamps(images)
+    assert seen == sorted(set(seen))
+    assert began_ns < seen[0] < seen[-1] < ended_ns + 10**9
+    assert stamps(infos) == seen  # the camera of an image is found by its stamp
+    step_ns = round(1e9 / RATE_HZ / RATE)
+    np.testing.assert_allclose(np.diff(seen[:FRAMES]), step_ns, atol=2)
+
+
+def test_only_the_stamp_changes() -> None:
+    image = Image(height=2, width=1, encoding="mono8", step=1, data=[7, 9])
+    image.header.frame_id = "eye"
+    changed = with_stamp(serialize_message(image), 5 * 10**9 + 6)
+    assert stamp_of(changed) == 5 * 10**9 + 6
+    image.header.stamp.sec, image.header.stamp.nanosec = 5, 6
+    assert changed == serialize_message(image)
+    assert with_stamp(b"\0\1", 5) == b"\0\1"
