@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -41,6 +41,8 @@ class NodeState:
     lifecycle: str  # "unconfigured", "inactive", "active", "finalized"
     failure: str = ""  # why configuring failed last, if it did
     calibration: str = ""  # what is wrong with the camera_info in use, if anything
+    silence: str = "check the topic, its QoS and the camera driver"  # why no image may be coming
+    graph: Sequence[str] = ()  # what is wrong with the nodes and topics about this one
     thresholds: NodeParameters = field(default_factory=NodeParameters)
     settings: Mapping[str, str] = field(default_factory=dict)  # weights, device, ...
 
@@ -172,7 +174,7 @@ class FrameStatistics:
         silence = self._silence()
         for level, limit in ((error, limits.no_image_error_s), (warn, limits.no_image_warn_s)):
             if 0 < limit < silence:
-                yield level, "no image: check the topic, its QoS and the camera driver"
+                yield level, f"no image: {state.silence}"
         received = max(self._recent_count("received"), 1)
         bad = self._recent_count("bad") / received
         for level, limit in (
@@ -181,6 +183,8 @@ class FrameStatistics:
         ):
             if 0 < limit < bad:
                 yield level, f"{bad:.0%} of the images cannot be used: see dropped/* and the log"
+        for problem in state.graph:
+            yield warn, problem
         if state.calibration:
             yield warn, state.calibration
         busy = self._recent_count(BUSY) / received

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -29,10 +30,11 @@ def subscribe(
     on_image: Callable[[Image | CompressedImage], None],
     on_camera_info: Callable[[CameraInfo], None],
     on_depth: Callable[[Image], None] | None,
+    image_events: SubscriptionEventCallbacks | None = None,
 ) -> list[Subscription]:
     """The subscriptions, the one of images last: then everything else is there when they come.
 
-    `on_depth`: None where no depth is wanted.
+    `on_depth`: None where no depth is wanted. `image_events`: what the middleware says of the images.
     """
     overridable = {"qos_overriding_options": qos.overridable()}
     image_qos = qos.images(values.image_reliability)
@@ -52,6 +54,7 @@ def subscribe(
             image_topic(node, values.image_transport),
             on_image,
             image_qos,
+            event_callbacks=image_events,
             **overridable,
         )
     )

@@ -10,14 +10,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidNamespaceException
 from rclpy.executors import (
+    Executor,
     ExternalShutdownException,
     MultiThreadedExecutor,
     SingleThreadedExecutor,
@@ -34,11 +37,12 @@ from d3pose_core.errors import D3PoseError
 from d3pose_core.recovery import MeshRecovery
 from d3pose_ros import diagnostics, input_topics, parameters, qos, resources
 from d3pose_ros.entry_points import end_process
+from d3pose_ros.graph_watch import GraphWatch
 from d3pose_ros.mesh_detail import MESH_OFF
 from d3pose_ros.more_outputs import MoreOutputs
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
-from d3pose_ros.pipeline import FramePipeline, Outputs
+from d3pose_ros.pipeline import LOG_PERIOD_S, FramePipeline, Outputs
 from d3pose_ros.worker import NewestWorker
 
 SIGNAL_CHECK_S = 0.1  # an idle node looks so often whether it is to end
@@ -70,6 +74,8 @@ class D3PoseNode(LifecycleNode):
         self._pipeline: FramePipeline | None = None
         self._worker: NewestWorker[Image | CompressedImage] | None = None
         self._subscriptions_while_active: list[Subscription] = []
+        self.statistics = diagnostics.FrameStatistics()
+        self._graph_watch = GraphWatch(self, self.statistics.happened)
         self._failure = ""
         self._recovery_factory = recovery_factory
 
@@ -77,10 +83,14 @@ class D3PoseNode(LifecycleNode):
         self.parameters = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
-        self.statistics = diagnostics.FrameStatistics()
         # Also while unconfigured: this is where an operator sees why.
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(self.parameters.diagnostics_period_s, self._publish_diagnostics)
+        # By a clock that never stands still or jumps, as simulated time does.
+        self.create_timer(
+            self.parameters.diagnostics_period_s,
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
         self.create_service(Trigger, "~/reset", self._on_reset)
 
     # -- Lifecycle
@@ -150,6 +160,7 @@ class D3PoseNode(LifecycleNode):
                 self._on_image,
                 self._pipeline.camera.on_camera_info,
                 self._pipeline.depth.buffer.add if self._pipeline.depth else None,
+                self._graph_watch.image_events(),
             )
         except Exception as error:  # e.g. a QoS override that does not exist
             self._subscriptions_while_active = [
@@ -159,8 +170,9 @@ class D3PoseNode(LifecycleNode):
             super().on_deactivate(state)
             return self._fail("activated", error)
         self._failure = ""
-        image = self._subscriptions_while_active[-1].topic_name
-        self.get_logger().info(f"active: waiting for images on {image}")
+        images = self._subscriptions_while_active[-1]
+        self._graph_watch.watch(images)
+        self.get_logger().info(f"active: waiting for images on {images.topic_name}")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -193,6 +205,7 @@ class D3PoseNode(LifecycleNode):
         super().destroy_node()
 
     def _stop(self) -> None:
+        self._graph_watch.watch(None)
         for subscription in self._subscriptions_while_active:
             self.destroy_subscription(subscription)
         self._subscriptions_while_active = []
@@ -209,6 +222,15 @@ class D3PoseNode(LifecycleNode):
             self._pipeline.outputs.more.close()
             self._pipeline.close()
             self._pipeline = None
+
+    def callback_failed(self, error: Exception) -> None:
+        """Counts and logs an error that nobody caught in a callback of this process."""
+        self.statistics.happened("callback_error")
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self.get_logger().error(
+            f"a callback failed, the node goes on: {error!r} at {place.filename}:{place.lineno}",
+            throttle_duration_sec=LOG_PERIOD_S,
+        )
 
     # -- Callbacks; all quick
 
@@ -247,11 +269,14 @@ class D3PoseNode(LifecycleNode):
             lifecycle=self._state_machine.current_state[1],
             failure=self._failure,
             calibration=self._pipeline.camera.problem if self._pipeline else "",
+            silence=self._graph_watch.silence(),
+            graph=list(self._graph_watch.problems()),
             thresholds=values,
             settings={
                 "weights": values.weights,
                 "body": values.body,
                 "device": values.device,
+                "image publishers": str(self._graph_watch.publishers()),
                 **resources.usage(values.device),
             },
         )
@@ -284,18 +309,27 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
         executor.add_node(node)
     try:
         for node in nodes:
-            if node.parameters.autostart:
+            if node.parameters.autostart and not asked_to_end.is_set():
                 node.autostart()
-        while not asked_to_end.is_set():
-            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
-    except ExternalShutdownException:
-        pass
+        _spin(executor, nodes, asked_to_end)
     finally:
         for node in nodes:
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin(executor: Executor, nodes: Sequence[D3PoseNode], asked_to_end: threading.Event) -> None:
+    """Until the end is asked for. A callback that fails is reported, and the others go on."""
+    while not asked_to_end.is_set() and rclpy.ok():
+        try:
+            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
+        except ExternalShutdownException:
+            return
+        except Exception as error:  # rclpy's own too: its parameter service raises on unknown types
+            for node in nodes:
+                node.callback_failed(error)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

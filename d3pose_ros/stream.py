@@ -77,8 +77,8 @@ class StreamWatch:
         events = []
         if not self._frame_id:
             text = (
-                "images come without header.frame_id, and so do the people: RViz and TF cannot place them. Set "
-                "the camera driver's frame_id"
+                "images come without header.frame_id, and so do the people: RViz and TF cannot place them. "
+                "Set the camera driver's frame_id"
             )
             events.append(Event(NO_FRAME_ID, text, False))
         if before[0] is None or before[1] is None:
@@ -102,7 +102,7 @@ def _seconds(image: Image | CompressedImage) -> float:
     if stamp.sec < 0 or stamp.nanosec >= 10**9:
         raise ImageError(
             "invalid_stamp",
-            f"dropped an image stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the camera "
-            "driver",
+            f"dropped an image stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the "
+            "camera driver",
         )
     return stamp.sec + stamp.nanosec * 1e-9
