@@ -101,6 +101,7 @@ class MeshRecovery:
     Attributes:
         body: the body model that poses refer to.
         stage_times_ms: what the last frame cost: "observe", "network", "body".
+        not_finite: how many people of the last frame were left out because their numbers were not finite.
         smooth_distance: whether distances from the camera are smoothed. Not where `world.PeopleInWorld`
             follows: a moving camera's distances change though people stand still.
     """
@@ -124,6 +125,7 @@ class MeshRecovery:
         self.stature_m = stature_m
         self.device = next(model.parameters()).device
         self.stage_times_ms: dict[str, float] = {}
+        self.not_finite = 0
         self._tracks: dict[int, _Track] = {}
         self._stamp_s = -np.inf
 
@@ -210,6 +212,7 @@ class MeshRecovery:
     ) -> list[RecoveredPerson]:
         """The part after `observer`: people from their landmarks in one frame."""
         started = time.perf_counter()
+        self.not_finite = 0
         seen = {observation.track_id: observation for observation in observations}
         self._tracks = {
             track_id: track
@@ -238,6 +241,14 @@ class MeshRecovery:
 
         places = self._places(prediction, view, tracks, stamp_s)
         people = self._people(observed, prediction, view, places, intrinsics)
+        known = [person for person in people if _is_finite(person)]
+        self.not_finite = len(people) - len(known)
+        if self.not_finite:
+            # What is no number stays in the network's memory: these people start afresh.
+            for track_id in seen.keys() - {person.track_id for person in known}:
+                del self._tracks[track_id]
+            tracks = list(self._tracks.values())
+            people = known
         for person in people:
             self._tracks[person.track_id].last = person
         for track in tracks:
@@ -346,3 +357,16 @@ class MeshRecovery:
                 )
             )
         return people
+
+
+def _is_finite(person: RecoveredPerson) -> bool:
+    """But for `joints_2d`, where a point beside the camera has none."""
+    arrays = (
+        person.global_orient,
+        person.body_pose,
+        person.betas,
+        person.transl,
+        person.joints,
+        person.joint_confidence,
+    )
+    return all(bool(np.isfinite(array).all()) for array in arrays)

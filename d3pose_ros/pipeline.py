@@ -144,6 +144,13 @@ class FramePipeline:
             stages["tf"] = (perf_counter() - converted) * 1e3
         people = self._recovery(frame, stamp_s, intrinsics)
         stages.update(self._recovery.stage_times_ms)
+        if self._recovery.not_finite:
+            self._statistics.happened("people/not_finite")
+            self._warn(
+                "people/not_finite",
+                f"{self._recovery.not_finite} people of an image came out as nan or inf: left out, and "
+                "begun anew. Are weights or camera_info damaged?",
+            )
 
         recovered = perf_counter()
         if self.depth is not None:

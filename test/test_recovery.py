@@ -1,5 +1,7 @@
 """The pipeline: real people in real frames, and its memory of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -237,3 +239,20 @@ def test_a_given_stature_sets_the_scale(observer):
 
     with pytest.raises(InputError, match=r"stature_m must be 0.4 to 2.6 m, .* got 17"):
         MeshRecovery(observer, network, body, stature_m=17)
+
+
+def test_who_comes_out_as_nan_is_left_out_and_begun_anew(recovery, observer):
+    """Else the network's memory would keep the nan for as long as the person is seen."""
+    broken = replace(standing_person(2, x_m=1.0), keypoints=np.full((33, 2), np.nan))
+    observer.next = [standing_person(1), broken]
+    alone = [person for k in range(3) for person in recovery(IMAGE, k / 30, CAMERA)]
+    assert [person.track_id for person in alone] == [1, 1, 1]
+    assert recovery.not_finite == 1
+    observer.next = [standing_person(1), standing_person(2, x_m=1.0)]
+    people = recovery(IMAGE, 3 / 30, CAMERA)
+    assert [person.track_id for person in people] == [1, 2]
+    assert recovery.not_finite == 0
+    assert all(np.isfinite(person.joints).all() for person in people)
+    observer.next = []
+    recovery(IMAGE, 4 / 30, CAMERA)
+    assert recovery.not_finite == 0
