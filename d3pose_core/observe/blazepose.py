@@ -8,9 +8,12 @@ weights).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from d3pose_core.observe import roi as geometry
@@ -47,9 +50,11 @@ class BlazePoseLandmarker:
     """Runs the landmark network on ROIs.
 
     `model`: a fetched file's name, or the path of another BlazePose landmark network (lite, heavy).
+    `num_threads`: that work on one person together, or on several people, one each.
     """
 
     def __init__(self, model: str | Path = FULL_MODEL, num_threads: int = 2) -> None:
+        self._num_threads = num_threads
         self._network = TfliteNetwork(
             model,
             input_shape=(1, _SIDE, _SIDE, 3),
@@ -61,13 +66,45 @@ class BlazePoseLandmarker:
             },
             num_threads=num_threads,
         )
+        self._one_each: list[TfliteNetwork] = []  # with one thread; made when two people are seen
+        self._helpers: ThreadPoolExecutor | None = None
 
     def __call__(self, image_bgr: np.ndarray, roi: Roi) -> Landmarks:
         """`image_bgr`: uint8 [H, W, 3]; the person fills the ROI, head up in it."""
-        crop = geometry.cut(image_bgr, roi, _SIDE)
-        tensor = crop[None, :, :, ::-1].astype(np.float32) * np.float32(1 / 255)
-        outputs = self._network(tensor)
-        return decode(outputs, roi)
+        return _look(self._network, image_bgr, roi)
+
+    def several(self, image_bgr: np.ndarray, rois: Sequence[Roi]) -> list[Landmarks]:
+        """The same for each ROI, to the last bit, but with the people spread over the threads.
+
+        Threads that share one network wait for each other at each of its hundred layers; with a
+        person each they meet once.
+        """
+        threads = self._num_threads
+        # One who is left over after full rounds gets all threads.
+        together = len(rois) - 1 if len(rois) % threads == 1 else len(rois)
+        if threads == 1 or together < 2:
+            return [self(image_bgr, roi) for roi in rois]
+        if self._helpers is None:
+            self._one_each = [self._network.another(num_threads=1) for _ in range(threads)]
+            self._helpers = ThreadPoolExecutor(threads - 1, thread_name_prefix="landmarks")
+
+        def share(number: int) -> list[Landmarks]:
+            return [
+                _look(self._one_each[number], image_bgr, roi)
+                for roi in rois[number:together:threads]
+            ]
+
+        others = [self._helpers.submit(share, number) for number in range(1, threads)]
+        shares = [share(0), *(other.result() for other in others)]
+        found = [shares[i % threads][i // threads] for i in range(together)]
+        return found + [self(image_bgr, roi) for roi in rois[together:]]
+
+
+def _look(network: TfliteNetwork, image_bgr: np.ndarray, roi: Roi) -> Landmarks:
+    crop = cv2.cvtColor(geometry.cut(image_bgr, roi, _SIDE), cv2.COLOR_BGR2RGB)
+    tensor = network.input_buffer
+    np.multiply(crop, np.float32(1 / 255), out=tensor[0], dtype=np.float32)
+    return decode(network(tensor), roi)
 
 
 def decode(outputs: dict[str, np.ndarray], roi: Roi) -> Landmarks:

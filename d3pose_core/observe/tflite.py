@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,11 @@ class TfliteNetwork:
 
     `model`: name of a fetched file (see `d3pose_core.model_files`), or the path of the user's own.
     `output_shapes`: what the network must put out; InputError when it has no such output.
+
+    Attributes:
+        content: the `.tflite` file that runs, cut down to these outputs.
+        input_buffer: float32 of the input's shape; fill it and call with it, rather than make an
+            array for every call.
     """
 
     def __init__(
@@ -38,8 +44,8 @@ class TfliteNetwork:
             raise InputError(f"num_threads must be at least 1, not {num_threads}")
         content = _read(model)
         try:
-            content = without_other_outputs(content, set(output_shapes.values()))
-            self._interpreter = Interpreter(model_content=content, num_threads=num_threads)
+            self.content = without_other_outputs(content, set(output_shapes.values()))
+            self._interpreter = Interpreter(model_content=self.content, num_threads=num_threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, struct.error, IndexError, TypeError) as error:
             raise InputError(f"{model} is not a network that LiteRT can run: {error}") from error
@@ -56,6 +62,17 @@ class TfliteNetwork:
         if missing:
             raise InputError(f"{model} lacks the outputs {missing}; it has {sorted(found)}")
         self._outputs = {name: found[shape] for name, shape in output_shapes.items()}
+        self.input_buffer = np.empty(input_shape, np.float32)
+
+    def another(self, num_threads: int) -> TfliteNetwork:
+        """The same network once more, to run beside this one: a tenth of the time of reading it again."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        twin = copy(self)
+        twin._interpreter = Interpreter(model_content=self.content, num_threads=num_threads)
+        twin._interpreter.allocate_tensors()
+        twin.input_buffer = np.empty_like(self.input_buffer)
+        return twin
 
     def __call__(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """`tensor`: float32 of the input's shape. Returns copies of the outputs by name."""

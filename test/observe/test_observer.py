@@ -119,6 +119,26 @@ def test_mirrored_image_gives_mirrored_landmarks(clip, clip_people, frame):
         assert np.median(np.abs(metric[:, 2])) < 0.2  # depth is the network's weak side
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("people", [0, 1, 2, 3, 5])
+def test_people_side_by_side_are_the_same_as_one_by_one(clip, clip_people, threads, people):
+    """However many threads there are, or replays would depend on the machine."""
+    places = [
+        Roi(hips(person) + np.array([shift, 0]), 1.3 * float(np.ptp(person.keypoints[:, 1])), 0.0)
+        for person in clip_people[60]
+        for shift in (0, 5, -5)
+    ][:people]
+    one_by_one = [BlazePoseLandmarker(num_threads=2)(clip[60], roi) for roi in places]
+    landmarker = BlazePoseLandmarker(num_threads=threads)
+    for _ in range(2):
+        together = landmarker.several(clip[60], places)
+        assert len(together) == people
+        for one, other in zip(one_by_one, together, strict=True):
+            for name in ("keypoints", "depth_hint", "landmarks", "visibility", "presence"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+            assert one.score == other.score
+
+
 @pytest.mark.parametrize("height", [150, 100, 80])
 def test_small_people_are_found_within_two_seconds(clip, height):
     """The woman, `height` px tall in 640x480 (the clip at half size shows her 195 px tall)."""
