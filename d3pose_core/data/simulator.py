@@ -10,7 +10,7 @@ from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.cameras import sample_cameras
-from d3pose_core.data.landmark_noise import report_landmarks
+from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary, MotionWindows, widen
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.skeleton import JOINT_NAMES
@@ -76,8 +76,10 @@ def sample_times(batch: int, frames: int, rng: torch.Generator) -> Tensor:
 class Simulator:
     """Draws batches for ever; the same seed gives the same batches."""
 
-    def __init__(self, motions: MotionLibrary, body: BodyModel, seed: int):
-        self.motions, self.body = motions, body
+    def __init__(
+        self, motions: MotionLibrary, body: BodyModel, seed: int, realism: Realism | None = None
+    ):
+        self.motions, self.body, self.realism = motions, body, realism or Realism()
         self.rng = torch.Generator().manual_seed(seed)
 
     @torch.no_grad()
@@ -118,5 +120,5 @@ class Simulator:
         from_camera = cameras.rotation.transpose(-1, -2)[:, :, None]
         in_world = (from_camera @ joints[..., None])[..., 0] + cameras.position[:, :, None]
         contact = planted_feet(in_world, times)
-        observations = report_landmarks(landmarks, cameras, times, self.rng)
+        observations = report_landmarks(landmarks, cameras, times, self.rng, self.realism)
         return TrainingBatch(observations, Truth(rotations, betas, pelvis, joints, contact))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
+from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.metrics import (
@@ -31,10 +32,14 @@ BATCH = 32
 
 
 def held_out_batches(
-    motions: MotionLibrary, body: BodyModel, sequences: int, seed: int = 1234
+    motions: MotionLibrary,
+    body: BodyModel,
+    sequences: int,
+    seed: int = 1234,
+    realism: Realism | None = None,
 ) -> list[TrainingBatch]:
     """The same observations at 30 Hz for every network that is compared."""
-    simulator = Simulator(motions, body, seed)
+    simulator = Simulator(motions, body, seed, realism)
     batches = []
     for first in range(0, sequences, BATCH):
         times = torch.arange(FRAMES).expand(min(BATCH, sequences - first), FRAMES) / 30.0

@@ -26,6 +26,7 @@ class TrainConfig:
     steps: int
     measured: tuple[str, ...] = ()  # recordings of tools.measure_landmarks, of the training people
     measured_share: float = 0.25  # of the windows come from them, the others from the simulator
+    easier: float = 0.0  # share of the simulated windows with smaller errors (data.landmark_noise)
     batch: int = 32  # windows a step
     frames: int = 60  # of each window
     initial_weights: str = ""  # a .safetensors file to start from instead of random weights

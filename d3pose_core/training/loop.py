@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
+from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
@@ -94,7 +95,8 @@ def train(config: TrainConfig) -> Path:
     output.mkdir(parents=True, exist_ok=True)
 
     cpu_body = load_body(config.body)  # of the simulator and the validation, which stay there
-    simulator = Simulator(MotionLibrary(config.motions, "train"), cpu_body, config.seed)
+    recorded = MotionLibrary(config.motions, "train")
+    simulator = Simulator(recorded, cpu_body, config.seed, Realism(easier=config.easier))
     measured = MeasuredClips(config.measured, cpu_body) if config.measured else None
     held_out = []
     if rank == 0:

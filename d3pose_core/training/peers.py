@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
+from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
@@ -102,7 +103,8 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
         return output / "best.safetensors"
 
     body = load_body("free-low")
-    simulator = Simulator(MotionLibrary(config.motions, "train"), body, config.seed)
+    recorded = MotionLibrary(config.motions, "train")
+    simulator = Simulator(recorded, body, config.seed, Realism(easier=config.easier))
     measured = MeasuredClips(config.measured, body) if config.measured else None
     unseen_people = MotionLibrary(config.motions, "val")
     held_out = held_out_batches(unseen_people, body, config.validation_sequences)
