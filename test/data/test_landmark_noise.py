@@ -234,3 +234,18 @@ def test_tables_are_read_with_interpolation():
     assert torch.allclose(
         at_signed(signed, row, numbers), torch.tensor([-1.1, 0, 0.6, 3]), atol=1e-2
     )
+
+
+@pytest.mark.usefixtures("no_flips")
+def test_easier_sequences_have_smaller_errors_and_the_others_the_same():
+    truth = standing(PEOPLE, FRAMES)
+    exact = {"definition": False}
+    usual = image_errors(truth, reported(truth, realism=Realism(**exact))).median(1).values
+    all_easier = reported(truth, realism=Realism(easier=1.0, **exact))
+    factor = image_errors(truth, all_easier).median(1).values.mean(-1) / usual.mean(-1)
+    assert factor.max() < 1.0
+    assert factor.min() < 0.3  # errors of a real person in good light occur
+
+    half = reported(truth, realism=Realism(easier=0.5, **exact))
+    kept = (image_errors(truth, half).median(1).values.mean(-1) / usual.mean(-1)) > 0.999
+    assert 0.3 < kept.float().mean() < 0.7
