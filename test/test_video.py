@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
-from d3pose_core.video import ClipReader, View
+from d3pose_core.video import ClipReader, ClipWriter, View
 
 WIDTH, HEIGHT, FPS, FRAMES = 64, 48, 25.0, 40
 
@@ -160,3 +160,15 @@ def test_clip_cut_off_before_its_first_frame(clip: Path, tmp_path: Path) -> None
 def test_a_whole_clip_warns_of_nothing(clip: Path, caplog: pytest.LogCaptureFixture) -> None:
     list(ClipReader(clip))
     assert caplog.text == ""
+
+
+def test_a_full_disk_is_noticed(tmp_path):
+    """OpenCV says nothing: the clip is looked at when it is done."""
+    path = tmp_path / "clip.mp4"
+    path.symlink_to("/dev/full")
+    with (
+        pytest.raises(InputError, match=r"clip\.mp4: the clip is damaged; is the disk full"),
+        ClipWriter(path, 30.0, (64, 48)) as writer,
+    ):
+        for _ in range(5):
+            writer.write(np.zeros((48, 64, 3), np.uint8))

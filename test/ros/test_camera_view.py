@@ -67,6 +67,21 @@ def test_useless_camera_info(bench, make_camera_info, change, cause):
     assert bench.view.cause == ""
 
 
+def test_what_comes_and_goes_is_said_again_but_not_at_the_cameras_rate(bench, make_camera_info):
+    good, bad = make_camera_info(focal=50.0), make_camera_info(focal=0.0)
+    for k in range(90):
+        bench.now = k / 30
+        bench.view.on_camera_info(bad if k % 2 else good)
+        bench.intrinsics()
+    assert (len(bench.warnings), len(bench.infos)) == (1, 1)
+    bench.now = 60.0
+    bench.view.on_camera_info(good)
+    bench.intrinsics()
+    bench.view.on_camera_info(bad)
+    bench.intrinsics()
+    assert len(bench.warnings) == 2, "a minute later it is news again"
+
+
 def test_another_size_of_the_same_picture_is_scaled(bench, make_camera_info):
     bench.view.on_camera_info(make_camera_info(640, 480, focal=600.0))
     assert bench.intrinsics().fx == pytest.approx(60.0)
