@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -162,13 +164,20 @@ def test_a_whole_clip_warns_of_nothing(clip: Path, caplog: pytest.LogCaptureFixt
     assert caplog.text == ""
 
 
-def test_a_full_disk_is_noticed(tmp_path):
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files of this process end at 20 kB: to a writer that is as a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_noticed(tmp_path, small_disk):
     """OpenCV says nothing: the clip is looked at when it is done."""
-    path = tmp_path / "clip.mp4"
-    path.symlink_to("/dev/full")
-    with (
-        pytest.raises(InputError, match=r"clip\.mp4: the clip is damaged; is the disk full"),
-        ClipWriter(path, 30.0, (64, 48)) as writer,
-    ):
-        for _ in range(5):
-            writer.write(np.zeros((48, 64, 3), np.uint8))
+    random = np.random.default_rng(0)
+    writer = ClipWriter(tmp_path / "clip.mp4", 30.0, (320, 240))
+    for _ in range(5):
+        writer.write(random.integers(0, 255, (240, 320, 3), np.uint8))
+    with pytest.raises(InputError, match=r"clip\.mp4: the clip is damaged; is the disk full"):
+        writer.__exit__(None)
