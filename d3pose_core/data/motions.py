@@ -38,20 +38,22 @@ class MotionLibrary:
 
     def __init__(self, shards: Sequence[str | Path], split: str):
         poses, roots, clips, offset = [], [], [], 0
+        self.rest_leg_m = 0.0  # of the first shard; the others' roots are made as large
         for shard in shards:
             if not Path(shard).is_file():
                 raise InputError(f"no motion shard at {shard}; give the path of an .npz shard")
             with np.load(shard, allow_pickle=False) as file:
                 fields = ("pose_i16", "pose_scale", "root", "start", "split", "label", "skel_J")
                 z = {name: file[name] for name in fields}  # each access of `file` unzips again
+            leg = float(z["skel_J"][0, 1] - z["skel_J"][:, 1].min())
+            self.rest_leg_m = self.rest_leg_m or leg
             for i in np.flatnonzero(z["split"] == split):
                 frames = slice(z["start"][i], z["start"][i + 1])
                 pose = z["pose_i16"][frames].astype(np.float32) * np.float32(z["pose_scale"])
                 poses.append(pose.reshape(-1, 24, 3))
-                roots.append(z["root"][frames])
+                roots.append(z["root"][frames] * np.float32(self.rest_leg_m / leg))
                 clips.append((offset, len(pose), LABEL_WEIGHTS.get(str(z["label"][i]), 1.0)))
                 offset += len(pose)
-            self.rest_leg_m = float(z["skel_J"][0, 1] - z["skel_J"][:, 1].min())
         if not clips:
             raise InputError(f"no clip of split {split!r} in {[str(s) for s in shards]}")
         self.quaternions = roma.rotvec_to_unitquat(torch.from_numpy(np.concatenate(poses)))

@@ -1,0 +1,83 @@
+"""Where the feet are: planted, and moved step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from d3pose_core.data.motions import SHARD_FPS
+from tools.make_motions.curves import smooth
+from tools.make_motions.stand import SIDES, Foot
+
+_MIDDLE_M = 0.06  # from the ball back to where a foot carries the weight
+
+
+@dataclass(frozen=True)
+class Step:
+    side: str
+    start: float  # s
+    end: float  # s
+    place: tuple[float, float]  # m, x and z of the ball
+    yaw: float  # rad
+    lift: float = 0.07  # m
+
+
+def stance(
+    width: float, toes_out: float, ahead: float = 0.0
+) -> dict[str, tuple[float, float, float]]:
+    """x, z, yaw of both feet, the left one `ahead` m before the right."""
+    return {
+        "left": (width / 2, ahead / 2, toes_out),
+        "right": (-width / 2, -ahead / 2, -toes_out),
+    }
+
+
+def walk(
+    frames: int, start: dict[str, tuple[float, float, float]], steps: list[Step], knee_out: float
+) -> tuple[dict[str, Foot], np.ndarray]:
+    """Both feet, and the share of the weight that the left one carries [frames]."""
+    times = np.arange(frames) / SHARD_FPS
+    share = np.full(frames, 0.5)
+    feet = {}
+    for side in SIDES:
+        x, z, yaw = start[side]
+        ball, turn, planted = (
+            np.tile([x, 0.0, z], (frames, 1)),
+            np.full(frames, yaw),
+            np.ones(frames),
+        )
+        for step in (s for s in steps if s.side == side):
+            u = np.clip((times - step.start) / (step.end - step.start), 0, 1)
+            inside = (u > 0) & (u < 1)
+            ease = u**3 * (10 - 15 * u + 6 * u**2)
+            later = times > step.start
+            before = ball[later][0].copy() if later.any() else ball[-1].copy()
+            ball[later, 0] = (before[0] + (step.place[0] - before[0]) * ease)[later]
+            ball[later, 2] = (before[2] + (step.place[1] - before[2]) * ease)[later]
+            ball[inside, 1] = step.lift * (np.sin(np.pi * u[inside]) ** 2)
+            turn[later] = (
+                (turn[later][0] + (step.yaw - turn[later][0]) * ease[later])
+                if later.any()
+                else turn
+            )
+            planted[inside] = 0
+            busy = (times > step.start - 0.25) & (times < step.end - 0.05)
+            share[busy] = 0.0 if side == "left" else 1.0
+        zero = np.zeros(frames)
+        feet[side] = Foot(
+            ball, turn, zero.copy(), smooth(planted, 0.05), zero.copy(), zero + knee_out
+        )
+    return feet, smooth(share, 0.18)
+
+
+def weight_point(foot: Foot) -> np.ndarray:
+    """[F, 2] x, z of where a foot carries the weight, on the floor."""
+    forward = np.stack([np.sin(foot.yaw), np.cos(foot.yaw)], 1)
+    return foot.ball[:, [0, 2]] - _MIDDLE_M * np.cos(foot.heel)[:, None] * forward
+
+
+def support(feet: dict[str, Foot], left_share: np.ndarray) -> np.ndarray:
+    """[F, 2] between both feet's weight points."""
+    share = left_share[:, None]
+    return share * weight_point(feet["left"]) + (1 - share) * weight_point(feet["right"])

@@ -1,0 +1,125 @@
+"""Trunk, head and arms: what people do with them, as curves for `stand` and `ground`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tools.make_motions.arms import ARM, MIRROR, ArmBank, arm_bank
+from tools.make_motions.curves import Schedule, sway
+from tools.make_motions.rig import J
+
+# How the spine's joints share a bend about x, y and z: as much as each can.
+SPINE = {
+    J["spine1"]: np.array([0.46, 0.36, 0.33]),
+    J["spine2"]: np.array([0.40, 0.36, 0.36]),
+    J["spine3"]: np.array([0.14, 0.28, 0.31]),
+}
+# The head shares a turn half and half.
+_NECK = {J["neck"]: 0.5, J["head"]: 0.5}
+
+Style = Callable[[ArmBank], np.ndarray]  # bank -> which poses are allowed, [N] bool
+
+
+def wide(b: ArmBank) -> np.ndarray:
+    return (np.abs(b.direction[:, 1]) < 0.6) & (b.direction[:, 0] > 0.6)
+
+
+def wide_straight(b: ArmBank) -> np.ndarray:
+    return wide(b) & (b.flexion < 0.5)
+
+
+def overhead(b: ArmBank) -> np.ndarray:
+    return (b.hand[:, 1] > 0.5) & (b.direction[:, 1] > 0.4)
+
+
+def front(b: ArmBank) -> np.ndarray:
+    return (b.hand[:, 2] > 0.35) & (b.hand[:, 1] > -0.2)
+
+
+def hanging(b: ArmBank) -> np.ndarray:
+    return (b.direction[:, 1] < -0.85) & (b.flexion < 0.9)
+
+
+def on_hips(b: ArmBank) -> np.ndarray:
+    at_hips = np.abs(b.hand[:, 1] + 0.25) < 0.12
+    return at_hips & (b.flexion > 1.0) & (b.direction[:, 0] > 0.4)
+
+
+def behind(b: ArmBank) -> np.ndarray:
+    return (b.direction[:, 2] < -0.3) & (b.direction[:, 1] < 0.3)
+
+
+def anywhere(b: ArmBank) -> np.ndarray:
+    return np.ones(len(b.poses), bool)
+
+
+def arm_keys(
+    rng: np.random.Generator, count: int, styles: dict[Style, float]
+) -> dict[str, np.ndarray]:
+    """Key poses [count, 4, 3] of either arm; both in one style for most keys."""
+    kinds, chances = list(styles), np.array(list(styles.values()))
+    chances = chances / chances.sum()
+    bank = arm_bank()
+    masks = [style(bank) for style in kinds]
+    keys = {side: np.zeros((count, 4, 3)) for side in ARM}
+    for k in range(count):
+        chosen = rng.choice(len(kinds), p=chances)
+        same = rng.random() < 0.35  # like a mirror image
+        for side in ARM:
+            if side == "right" and rng.random() < 0.3:
+                chosen = rng.choice(len(kinds), p=chances)
+                same = False
+            before = keys[side][k - 1] if k else None
+            if side == "right" and same:
+                keys[side][k] = keys["left"][k]
+            else:
+                keys[side][k] = bank.pick(rng, masks[chosen], before)
+    keys["right"] = keys["right"] * MIRROR
+    return keys
+
+
+def write_arms(
+    pose: np.ndarray,
+    rng: np.random.Generator,
+    schedule: Schedule,
+    keys: dict[str, np.ndarray],
+    unrest_deg: float = 2.0,
+) -> None:
+    """Moves both arms of `pose` [F, 24, 3] through their keys, neither quite together."""
+    frames = len(pose)
+    for side, joints in ARM.items():
+        curve = schedule.jittered(rng).curve(keys[side], frames)
+        noise = sway(
+            rng, frames, (4, 3), np.radians(unrest_deg) * np.array([[0.3], [1], [0.8], [1]])
+        )
+        pose[:, joints] = curve + noise
+
+
+def write_trunk(
+    pose: np.ndarray,
+    rng: np.random.Generator,
+    schedule: Schedule,
+    bend: np.ndarray,
+    look: np.ndarray,
+    unrest_deg: float = 1.0,
+) -> None:
+    """Bends the spine and turns the head of `pose`: keys `bend` and `look` [K, 3] rad about x, y, z."""
+    frames = len(pose)
+    spine = schedule.jittered(rng, 0.1).curve(bend, frames)
+    spine = spine + sway(rng, frames, (3,), np.radians(unrest_deg) * 1.5)
+    for joint, share in SPINE.items():
+        pose[:, joint] = spine * share
+    head = schedule.jittered(rng).curve(look, frames) + sway(rng, frames, (3,), np.radians(2.0))
+    for joint, part in _NECK.items():
+        pose[:, joint] = head * part
+
+
+def looks(rng: np.random.Generator, pitch: np.ndarray) -> np.ndarray:
+    """Where the head turns [K, 3] while the trunk leans forward by `pitch` [K]: mostly ahead."""
+    count = len(pitch)
+    level = -np.clip(pitch, -0.6, 1.2) * rng.uniform(0.1, 0.8, count)
+    turn = np.radians(rng.normal(size=(count, 3)) * [12, 22, 7])
+    turn[:, 0] += level
+    return np.clip(turn, np.radians([-70, -55, -35]), np.radians([55, 55, 35]))
