@@ -42,14 +42,15 @@ COCO17 = (
     *("left_knee", "right_knee", "left_ankle", "right_ankle"),
 )
 _CAMERAS = 9
+_GENDER = "male"
 
 
 class Aist(Dataset):
     """A sequence is a dance and a camera: `gBR_sBM_c01_d04_mBR0_ch01`.
 
     The splits are the dataset's `pose_...` lists, by dancer; a list that shares a dancer with another is an
-    error. Sequences of `ignore_list.txt` are left out. SMPL needs `bodies` (neutral). Images, if unpacked,
-    lie in `images/SEQUENCE/000000.jpg`.
+    error. Sequences of `ignore_list.txt` are left out. SMPL needs `bodies` (male: the makers fitted SMPL's
+    male body of average shape to everybody). Images, if unpacked, lie in `images/SEQUENCE/000000.jpg`.
     """
 
     key = "aist"
@@ -113,9 +114,9 @@ class Aist(Dataset):
         smpl, reason = None, WHY_BODIES
         if self.bodies is not None:
             betas = np.zeros((frames, 10))
-            pelvis = rest_pelvis(self.bodies, "neutral", betas)
+            pelvis = rest_pelvis(self.bodies, _GENDER, betas)
             orient, transl = smpl_into_camera(pose[:, 0], transl, pelvis, rotation, translation)
-            smpl, reason = SmplTrack("smpl", "neutral", betas, orient, pose[:, 1:], transl), ""
+            smpl, reason = SmplTrack("smpl", _GENDER, betas, orient, pose[:, 1:], transl), ""
 
         joints = self._joints(dance, frames) / scale
         joints = np.einsum("fij,fnj->fni", rotation, joints) + translation[:, None]
@@ -159,16 +160,44 @@ class Aist(Dataset):
 
     def _joints(self, dance: str, frames: int) -> np.ndarray:
         path = self.need(self.root / "keypoints3d" / f"{dance}.pkl")
-        (joints,) = self.fields(path, load_arrays(path), "keypoints3d_optim")
-        return np.asarray(joints, np.float64)[:frames]
+        file = load_arrays(path)
+        # The second is what the first was before it was smoothed.
+        name = "keypoints3d" if "keypoints3d_optim" not in file else "keypoints3d_optim"
+        (joints,) = self.fields(path, file, name)
+        return _of_length(np.asarray(joints, np.float64).reshape(-1, 17, 3), frames)
 
     def _pixels(self, dance: str, camera: int, frames: int) -> Joints2D | None:
         path = self.root / "keypoints2d" / f"{dance}.pkl"
         if not path.is_file():
             return None
-        (points,) = self.fields(path, load_arrays(path), "keypoints2d")
-        points = np.asarray(points, np.float64)[camera, :frames]
-        return Joints2D(COCO17, points[..., :2], points[..., 2])
+        file = load_arrays(path)
+        (views,) = self.fields(path, file, "keypoints2d")
+        if "bboxes" in file:  # people are many, and have hands and faces
+            points = _largest_people(views[camera], file["bboxes"][camera])
+        else:
+            points = np.asarray(views[camera], np.float64)
+        points = _of_length(points, frames)
+        return Joints2D(COCO17, points[..., :2], np.nan_to_num(points[..., 2]))
+
+
+def _largest_people(views: Any, boxes: Any) -> np.ndarray:
+    """[F, 17, 3] of keypoints F x (people x (133, 3)) and boxes F x (people x (x0, y0, x1, y1, score)).
+
+    The makers' later release has COCO's 133 whole-body points, of which the first are the body's.
+    """
+    out = np.full((len(views), 17, 3), np.nan)
+    for frame, (people, found) in enumerate(zip(views, boxes, strict=True)):
+        if len(people):
+            box = np.asarray(found, np.float64).reshape(len(people), -1)
+            area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+            out[frame] = np.asarray(people[int(area.argmax())], np.float64).reshape(-1, 3)[:17]
+    return out
+
+
+def _of_length(values: np.ndarray, frames: int) -> np.ndarray:
+    """Cut, or filled up with nan: keypoints may end a little before or after the motion."""
+    missing = max(0, frames - len(values))
+    return np.pad(values[:frames], ((0, missing), (0, 0), (0, 0)), constant_values=np.nan)
 
 
 def _all_cameras(name: str) -> str:

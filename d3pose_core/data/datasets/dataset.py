@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from d3pose_core.data.datasets.sequence import DatasetSequence
 from d3pose_core.data.datasets.world_to_camera import Bodies
 from d3pose_core.errors import InputError
@@ -92,3 +94,9 @@ def full_gender(name: Any) -> str:
     text = name.item() if hasattr(name, "item") else name
     text = text.decode() if isinstance(text, bytes) else str(text)
     return {"m": "male", "f": "female"}.get(text[:1].lower(), "neutral")
+
+
+def first_betas(betas: Any) -> np.ndarray:
+    """[10]: the first ten of however many a dataset gives for one person, 0 where it has fewer."""
+    given = np.asarray(betas, np.float64).ravel()[:10]
+    return np.pad(given, (0, 10 - len(given)))

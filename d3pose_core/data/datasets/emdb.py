@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from d3pose_core.data.datasets.dataset import Dataset, full_gender
+from d3pose_core.data.datasets.dataset import Dataset, first_betas, full_gender
 from d3pose_core.data.datasets.restricted_pickle import load_arrays
 from d3pose_core.data.datasets.sequence import (
     DatasetPerson,
@@ -61,14 +61,16 @@ class Emdb(Dataset):
                 )
             )
             gender = full_gender(gender)
-            betas = np.broadcast_to(betas.ravel()[:10], (frames, 10))
+            betas = np.broadcast_to(first_betas(betas), (frames, 10))
+            orient, transl = orient.reshape(-1, 3), transl.reshape(-1, 3)
             pelvis = rest_pelvis(self.bodies, gender, betas)
             orient, transl = smpl_into_camera(orient, transl, pelvis, rotation, translation)
             smpl = SmplTrack("smpl", gender, betas, orient, pose.reshape(-1, 23, 3), transl)
             reason = ""
         pixels = np.asarray(pixels, np.float64)
-        known = np.array(boxes["bboxes"], np.float64)
-        known[np.asarray(boxes["invalid_idxs"], int)] = np.nan
+        known, invalid = self.fields(path, boxes, "bboxes", "invalid_idxs")
+        known = np.array(known, np.float64)
+        known[np.asarray(invalid, int).ravel()] = np.nan
         return DatasetSequence(
             dataset=self.key,
             name=name,

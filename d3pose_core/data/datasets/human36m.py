@@ -79,6 +79,16 @@ class Human36M(Dataset):
     def _file(self, subject: int, what: str) -> Path:
         return self.root / "annotations" / f"Human36M_subject{subject}_{what}.json"
 
+    def _at(self, subject: int, what: str, *keys: str) -> Any:
+        """An entry of one of a subject's files. Raises InputError that names what is not there."""
+        path = self.need(self._file(subject, what))
+        found = _read(path)
+        for key in keys:
+            if key not in found:
+                raise InputError(f"{self.title}: {path} has no {' / '.join(keys)}; {self._help()}")
+            found = found[key]
+        return found
+
     def load(self, name: str) -> DatasetSequence:
         images = sorted(self._images[name], key=lambda image: image["frame_idx"])
         first = images[0]
@@ -86,17 +96,13 @@ class Human36M(Dataset):
             str(first[key]) for key in ("subject", "action_idx", "subaction_idx", "cam_idx")
         )
         frame_ids = np.array([image["frame_idx"] for image in images])
-        cameras = _read(self.need(self._file(first["subject"], "camera")))
-        if camera_id not in cameras:
-            path = self._file(first["subject"], "camera")
-            raise InputError(f"{self.title}: {path} has no camera {camera_id}")
-        camera = cameras[camera_id]
+        camera = self._at(first["subject"], "camera", camera_id)
         turn = np.asarray(camera["R"], np.float64).reshape(3, 3)
         shift = np.asarray(camera["t"], np.float64).ravel() / 1000
         rotation = np.broadcast_to(turn, (len(images), 3, 3))
         translation = np.broadcast_to(shift, (len(images), 3))
 
-        in_world = _read(self.need(self._file(first["subject"], "joint_3d")))[action][take]
+        in_world = self._at(first["subject"], "joint_3d", action, take)
         joints = np.full((len(images), 17, 3), np.nan)
         for row, frame in enumerate(frame_ids):
             if str(frame) in in_world:
@@ -104,7 +110,7 @@ class Human36M(Dataset):
         valid = np.isfinite(joints).all((1, 2))
         joints = np.einsum("fij,fnj->fni", rotation, joints) + translation[:, None]
         smpl, reason = self._smpl(first["subject"], action, take, frame_ids, rotation, translation)
-        f, c = camera["f"], camera["c"]
+        (fx, fy), (cx, cy) = (np.ravel(camera[key])[:2].tolist() for key in ("f", "c"))
         person = DatasetPerson(
             person_id=0,
             valid=valid,
@@ -122,8 +128,10 @@ class Human36M(Dataset):
             rotation=rotation,
             translation=translation,
             people=(person,),
-            intrinsics=Intrinsics(f[0], f[1], c[0], c[1], first["width"], first["height"]),
-            image_paths=tuple(self.root / "images" / image["file_name"] for image in images),
+            intrinsics=Intrinsics(fx, fy, cx, cy, first["width"], first["height"]),
+            image_paths=tuple(
+                self.root / "images" / image["file_name"].replace("\\", "/") for image in images
+            ),
             up=np.array([0.0, 0.0, 1.0]),
             action=ACTIONS[int(action) - 2] if 2 <= int(action) < 17 else action,
         )
@@ -150,7 +158,7 @@ class Human36M(Dataset):
 
         def column(key: str, size: int) -> np.ndarray:
             nothing = np.full(size, np.nan)
-            values = [nothing if row is None else np.ravel(row[key]) for row in rows]
+            values = [nothing if row is None else np.ravel(row[key])[:size] for row in rows]
             return np.array(values, np.float64)
 
         pose, betas = column("pose", 72).reshape(-1, 24, 3), column("shape", 10)

@@ -42,7 +42,6 @@ TRAIN_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 # fx, fy, cx, cy, width, height: the studio's camera, and that of the outdoor sequences TS5 and TS6.
 _TEST_STUDIO = (1500.0686, 1500.6591, 1017.3795, 1043.0628, 2048, 2048)
 _TEST_OUTDOORS = (1683.4826, 1671.9272, 939.9278, 560.2072, 1920, 1080)
-_LINES_A_CAMERA = 7  # of camera.calibration, after its first line
 # The authors' mpii_get_sequence_info.m; all others, and the test set, run at 25.
 _AT_50_FPS = ("S1/Seq2", "S3/Seq1", "S3/Seq2", "S5/Seq1", "S5/Seq2")
 _NO_SMPL = "MPI-INF-3DHP has none"
@@ -52,7 +51,8 @@ class MpiInf3dhp(Dataset):
     """Train: one sequence a subject, take and camera (`S1/Seq1/video_0`); test: `TS1` .. `TS6`.
 
     Test subjects are others than those of the training set. Frames of the training videos are expected as
-    images, as they are usually unpacked: `S1/Seq1/imageFrames/video_0/frame_000001.jpg`, counted from 1.
+    images, counted from 1, as they are usually unpacked: `S1/Seq1/imageFrames/video_0/frame_000001.jpg` or
+    `S1/Seq1/video_0/000001.jpg`.
     """
 
     key = "mpi-inf-3dhp"
@@ -87,13 +87,14 @@ class MpiInf3dhp(Dataset):
         take, camera = self.root / Path(name).parent, int(name.rsplit("_", 1)[1])
         path = self.need(take / "annot.mat")
         pixels, positions = self.fields(path, _matlab(path), "annot2", "annot3")
-        pixels = np.asarray(pixels[camera][0], np.float64).reshape(-1, 28, 2)
-        positions = np.asarray(positions[camera][0], np.float64).reshape(-1, 28, 3) / 1000
+        # Cells [14, 1], whichever way round they come.
+        pixels = np.asarray(pixels.ravel()[camera], np.float64).reshape(-1, 28, 2)
+        positions = np.asarray(positions.ravel()[camera], np.float64).reshape(-1, 28, 3) / 1000
         frames = min(len(pixels), len(positions))
         intrinsics, rotation, translation = read_calibration(
             self.need(take / "camera.calibration"), camera
         )
-        images = take / "imageFrames" / f"video_{camera}"
+        images = _train_images(take, camera)
         fps = 50.0 if "/".join(take.parts[-2:]) in _AT_50_FPS else 25.0
         return DatasetSequence(
             dataset=self.key,
@@ -106,7 +107,7 @@ class MpiInf3dhp(Dataset):
             translation=np.broadcast_to(translation, (frames, 3)),
             people=(_person(np.ones(frames, bool), TRAIN28, pixels[:frames], positions[:frames]),),
             intrinsics=intrinsics,
-            image_paths=tuple(images / f"frame_{i + 1:06d}.jpg" for i in range(frames)),
+            image_paths=tuple(take / images.format(i + 1) for i in range(frames)),
         )
 
     def _test(self, name: str) -> DatasetSequence:
@@ -140,6 +141,13 @@ class MpiInf3dhp(Dataset):
         )
 
 
+def _train_images(take: Path, camera: int) -> str:
+    """Pattern of a video's frames below its take, whichever way they were unpacked."""
+    if (take / f"video_{camera}").is_dir():
+        return f"video_{camera}/{{:06d}}.jpg"
+    return f"imageFrames/video_{camera}/frame_{{:06d}}.jpg"
+
+
 def _person(
     valid: np.ndarray, names: tuple[str, ...], pixels: np.ndarray, positions: np.ndarray
 ) -> DatasetPerson:
@@ -154,9 +162,14 @@ def _person(
 
 def read_calibration(path: Path, camera: int) -> tuple[Intrinsics, np.ndarray, np.ndarray]:
     """Intrinsics, rotation [3, 3] and translation [3] m (world -> camera) of one of the 14 cameras."""
-    lines = path.read_text().splitlines()[1:]
-    block = lines[camera * _LINES_A_CAMERA : (camera + 1) * _LINES_A_CAMERA]
-    values = {line.split()[0]: line.split()[1:] for line in block if line.strip()}
+    values: dict[str, list[str]] = {}
+    name = ""
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if words and words[0] == "name":  # every camera's lines begin with it
+            name = words[1]
+        elif words and name == str(camera):
+            values[words[0]] = words[1:]
     try:
         width, height = (int(v) for v in values["size"])
         k = np.array(values["intrinsic"], np.float64).reshape(4, 4)

@@ -1,4 +1,4 @@
-"""Pickles of datasets, read without running what they hold.
+"""Pickles and .npz files of datasets, read without running what they hold.
 
 Unpickling calls whatever functions a file names. Here a file may name only those that rebuild numpy arrays
 and plain containers; with anything else it is refused.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import codecs
 import collections
+import io
 import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -36,7 +39,9 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
 }
 for _kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset):
-    _ALLOWED["builtins", _kind.__name__] = _kind
+    for _module in ("builtins", "__builtin__"):  # the second is what protocols of Python 2 say
+        _ALLOWED[_module, _kind.__name__] = _kind
+_ALLOWED["__builtin__", "unicode"] = str
 for _package in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = multiarray._reconstruct
     _ALLOWED[f"{_package}.multiarray", "scalar"] = multiarray.scalar
@@ -69,3 +74,58 @@ def load_arrays(path: Path) -> Any:
         raise InputError(
             f"{path} can't be read: {error!r}; download the file again from the dataset's own site"
         ) from error
+
+
+class Npz(Mapping[str, np.ndarray]):
+    """The arrays of an .npz, each read when it is asked for, so that those nobody needs may be anything.
+
+    Object arrays, which numpy writes as pickles, are read with the restrictions of `load_arrays`.
+
+    Raises:
+        InputError: not an .npz, or (when an entry is asked for) damaged or more than plain arrays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._names = [n.removesuffix(".npy") for n in archive.namelist()]
+        except (zipfile.BadZipFile, OSError) as error:
+            raise self._damaged(error) from error
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            with zipfile.ZipFile(self._path) as archive, archive.open(f"{name}.npy") as file:
+                return _read_npy(file)
+        except pickle.UnpicklingError as error:
+            raise InputError(
+                f"{self._path}: {name} is refused: {error}. Only arrays and plain containers are read, "
+                "because a pickle can run any code"
+            ) from error
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise self._damaged(error) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"{self._path} is no .npz of arrays: {error}; download it again")
+
+
+def _read_npy(file: IO[bytes]) -> np.ndarray:
+    """One array; of objects through the restricted unpickler."""
+    content = io.BytesIO(file.read())
+    version = np.lib.format.read_magic(content)
+    reader = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        reader = np.lib.format.read_array_header_2_0
+    shape, _, dtype = reader(content)
+    if dtype.hasobject:
+        return _Unpickler(content, encoding="latin1").load().reshape(shape)
+    content.seek(0)
+    return np.lib.format.read_array(content, allow_pickle=False)

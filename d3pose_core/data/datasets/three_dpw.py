@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from d3pose_core.camera import Intrinsics
-from d3pose_core.data.datasets.dataset import Dataset, full_gender
+from d3pose_core.data.datasets.dataset import Dataset, first_betas, full_gender
 from d3pose_core.data.datasets.restricted_pickle import load_arrays
 from d3pose_core.data.datasets.sequence import (
     DatasetPerson,
@@ -22,6 +22,7 @@ from d3pose_core.data.datasets.sequence import (
     pinhole,
 )
 from d3pose_core.data.datasets.world_to_camera import smpl_into_camera
+from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_NAMES
 
 FPS = 30.0
@@ -101,7 +102,7 @@ class ThreeDPW(Dataset):
         )
         frames = len(rotation)
         pose = np.asarray(pose, np.float64).reshape(-1, 24, 3)
-        transl = np.asarray(transl, np.float64)
+        transl = np.asarray(transl, np.float64).reshape(-1, 3)
         joints = np.asarray(joints, np.float64).reshape(-1, 24, 3)
         # The file knows where the pelvis is, so that no body model is needed.
         orient, transl = smpl_into_camera(
@@ -110,12 +111,12 @@ class ThreeDPW(Dataset):
         smpl = SmplTrack(
             model="smpl",
             gender=full_gender(gender),
-            betas=np.broadcast_to(np.asarray(betas, np.float64).ravel()[:10], (frames, 10)),
+            betas=np.broadcast_to(first_betas(betas), (frames, 10)),
             global_orient=orient,
             body_pose=pose[:, 1:],
             transl=transl,
         )
-        seen = np.asarray(pixels, np.float64).transpose(0, 2, 1)  # [F, 18, 3]
+        seen = _keypoints(path, np.asarray(pixels, np.float64))
         in_camera = np.einsum("fij,fnj->fni", rotation, joints) + translation[:, None]
         return DatasetPerson(
             person_id=index,
@@ -124,6 +125,15 @@ class ThreeDPW(Dataset):
             joints=Joints3D(JOINT_NAMES, in_camera),
             joints_2d=Joints2D(COCO18, seen[..., :2], seen[..., 2]),
         )
+
+
+def _keypoints(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """[F, 18, 3] x, y, confidence; files have them as [F, 3, 18]."""
+    if pixels.ndim == 3 and pixels.shape[1:] == (3, 18):
+        return pixels.transpose(0, 2, 1)
+    if pixels.ndim == 3 and pixels.shape[1:] == (18, 3):
+        return pixels
+    raise InputError(f"{path}: poses2d must be [N, 3, 18], got {list(pixels.shape)}")
 
 
 def _intrinsics(matrix: np.ndarray) -> Intrinsics:

@@ -15,6 +15,8 @@ CONTENT = {
     "floats": np.arange(6.0).reshape(2, 3),
     "fortran": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
     "flags": np.array([True, False]),
+    "empty": np.zeros((0, 3)),
+    "byte_string": b"abc",
     "list": [np.zeros(3), "text", 1, 2.5, None],
     "nested": {"scalar": np.float64(3.5)},
     "objects": np.array([np.zeros(2), "x"], dtype=object),
@@ -25,6 +27,8 @@ def check(read):
     np.testing.assert_array_equal(read["floats"], CONTENT["floats"])
     np.testing.assert_array_equal(read["fortran"], CONTENT["fortran"])
     np.testing.assert_array_equal(read["flags"], CONTENT["flags"])
+    assert read["empty"].shape == (0, 3)
+    assert read["byte_string"] in (b"abc", "abc")  # Python 2 has one kind of string
     assert read["list"][1:] == ["text", 1, 2.5, None]
     assert read["nested"]["scalar"] == 3.5
     assert read["objects"][1] == "x"
