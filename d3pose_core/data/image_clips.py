@@ -64,16 +64,16 @@ class ImageClips:
     def __len__(self) -> int:
         return len(self.images)
 
-    def pixels(self, clips: Tensor) -> Tensor:
-        """Crops of some clips as a backbone reads them: [B, T, 3, S, S], 0..1."""
-        return torch.from_numpy(self.images[clips.numpy()]).movedim(-1, 2).float() / 255
+    def pixels(self, clips: Tensor, window: slice = slice(None)) -> Tensor:
+        """Crops of some clips, or of a window of each, as a backbone reads them: [B, T, 3, S, S], 0..1."""
+        return torch.from_numpy(self.images[clips.numpy(), window]).movedim(-1, 2).float() / 255
 
-    def frames(self, clips: Tensor, features: Tensor) -> FrameFeatures:
-        """What the network reads of some clips, with their features [B, T, tokens, width]."""
+    def frames(self, clips: Tensor, features: Tensor, window: slice = slice(None)) -> FrameFeatures:
+        """What the network reads of some clips, or of a window, with features [B, T, tokens, width]."""
         times = self._rows("times_s", clips)
         step = torch.diff(times, dim=1, prepend=times[:, :1] - 1 / 30)
-        center, size = self._rows("center", clips), self._rows("size", clips)
-        return FrameFeatures(features, center, size, self._rows("seen", clips), step)
+        center, size, seen = (self._rows(n, clips)[:, window] for n in ("center", "size", "seen"))
+        return FrameFeatures(features, center, size, seen, step[:, window])
 
     def truth(self, clips: Tensor) -> Truth:
         """What the network should say of some clips."""

@@ -22,6 +22,8 @@ class ImageTrainConfig:
     output: str  # checkpoint directory
     steps: int
     batch: int = 4  # clips a step
+    # Of each clip only so many neighbouring ones, cut at random: more clips a step for the same work.
+    frames: int | None = None
     learning_rate: float = 5e-4
     warmup_steps: int = 50
     weight_decay: float = 0.05
@@ -40,6 +42,8 @@ class ImageTrainConfig:
         for name in ("steps", "batch", "validate_every", "threads", "warmup_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.frames is not None and self.frames < 3:
+            raise InputError(f"frames must be at least 3 (accelerations), got {self.frames}")
 
     @classmethod
     def load(cls, path: str | Path) -> ImageTrainConfig:

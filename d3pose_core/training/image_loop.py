@@ -12,7 +12,7 @@ from tqdm import tqdm
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.image_clips import ImageClips
-from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.data.simulator import TrainingBatch, Truth
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.image_modes import MODES, predict, scores
 from d3pose_core.model.image.backbone import Backbone
@@ -35,18 +35,23 @@ class FeatureSource:
         self._clips, self._backbone = clips, backbone
         self._kept: dict[int, Tensor] | None = {} if frozen else None
 
-    def __call__(self, indices: Tensor) -> Tensor:
+    def __call__(self, indices: Tensor, window: slice) -> Tensor:
         if self._kept is None:
-            return self._backbone(self._clips.pixels(indices))
+            return self._backbone(self._clips.pixels(indices, window))
         for index in indices.tolist():
             if index not in self._kept:
                 with torch.no_grad():
                     one = self._backbone(self._clips.pixels(torch.tensor([index])))
                 self._kept[index] = one[0].half()
-        return torch.stack([self._kept[index] for index in indices.tolist()]).float()
+        kept = torch.stack([self._kept[index][window] for index in indices.tolist()])
+        return kept.float()
 
-    def frames(self, indices: Tensor) -> FrameFeatures:
-        return self._clips.frames(indices, self(indices))
+    def batch(self, indices: Tensor, window: slice = slice(None)) -> tuple[FrameFeatures, Truth]:
+        """What the network reads of some clips, or of some of their frames, and what it should say."""
+        truth = self._clips.truth(indices)
+        cut = {name: value[:, window] for name, value in vars(truth).items() if name != "betas"}
+        frames = self._clips.frames(indices, self(indices, window), window)
+        return frames, Truth(betas=truth.betas, **cut)
 
 
 def train_image(config: ImageTrainConfig) -> Path:
@@ -59,6 +64,10 @@ def train_image(config: ImageTrainConfig) -> Path:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     clips, held_out = ImageClips.load(config.clips), ImageClips.load(config.held_out)
+    if config.frames is not None and config.frames > clips.images.shape[1]:
+        raise InputError(
+            f"{config.clips} has clips of {clips.images.shape[1]} frames, not {config.frames}"
+        )
     body = load_body("free-low")
     backbone = Backbone(config.network.backbone, config.network.image_size, config.pretrained)
     network = ImageD3Pose(config.network)
@@ -87,7 +96,9 @@ def train_image(config: ImageTrainConfig) -> Path:
             # A seed for each step, so that a resumed run goes on as if never stopped.
             rng.manual_seed(config.seed * 10**6 + step)
             chosen = torch.randint(len(clips), (config.batch,), generator=rng)
-            frames, truth = source.frames(chosen), clips.truth(chosen)
+            length = config.frames or clips.images.shape[1]
+            start = int(torch.randint(clips.images.shape[1] - length + 1, (1,), generator=rng))
+            frames, truth = source.batch(chosen, slice(start, start + length))
             batch = TrainingBatch(cast(ObservationBatch, frames), truth)
             losses = training_losses(
                 network, batch, config.own_outputs, config.past_noise, body, rng
@@ -160,8 +171,7 @@ def held_out_scores(
     network: ImageD3Pose, clips: ImageClips, source: FeatureSource, body: BodyModel
 ) -> dict[str, float]:
     """`<mode>_<score>` for each of the three modes, over all clips."""
-    everything = torch.arange(len(clips))
-    frames, truth = source.frames(everything), clips.truth(everything)
+    frames, truth = source.batch(torch.arange(len(clips)))
     return {
         f"{mode}_{name}": value
         for mode in MODES

@@ -18,6 +18,7 @@ from d3pose_core.evaluation.image_modes import MODES, predict, scores
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.image import ImageConfig, ImageD3Pose
 from d3pose_core.model.view import into_view, place_of
+from d3pose_core.training import image_loop
 from d3pose_core.training.image_config import ImageTrainConfig, is_image_config
 
 pytestmark = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
@@ -62,10 +63,8 @@ def made_up_clips(clips: int = 2, frames: int = 6, seed: int = 0) -> ImageClips:
     )
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """A finished run of the command."""
-    folder = tmp_path_factory.mktemp("image")
+def write_config(folder: Path, **changes) -> Path:
+    """A run of 30 steps on two clips, into `folder`/run."""
     made_up_clips().save(folder / "clips.npz")
     config = {
         "variant": "image",
@@ -78,10 +77,18 @@ def run(tmp_path_factory) -> Path:
         "warmup_steps": 3,
         "validate_every": 15,
         "own_outputs": 0.5,
+        "frames": 5,
         "network": NETWORK,
     }
-    (folder / "image.yaml").write_text(yaml.safe_dump(config))
-    assert main(["train", str(folder / "image.yaml")]) == 0
+    (folder / "image.yaml").write_text(yaml.safe_dump(config | changes))
+    return folder / "image.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A finished run of the command."""
+    folder = tmp_path_factory.mktemp("image")
+    assert main(["train", str(write_config(folder))]) == 0
     return folder / "run"
 
 
@@ -98,6 +105,42 @@ def test_the_error_falls_and_all_three_modes_are_reported(run):
         a, b = (rows[1][f"{mode}_{name}"] for mode in ("complete_truth", "truth_in_loop"))
         assert a == pytest.approx(b, rel=1e-4)
     assert rows[1]["free_mpjpe"] != pytest.approx(rows[1]["truth_in_loop_mpjpe"], rel=1e-6)
+
+
+class Stopped(Exception):
+    """Somebody pulled the plug."""
+
+
+def test_a_stopped_run_goes_on_as_if_it_never_was(tmp_path, monkeypatch):
+    short = {"steps": 6, "validate_every": 2}
+    for name in ("whole", "halves"):
+        (tmp_path / name).mkdir()
+    write_config(tmp_path / "whole", **short)
+    write_config(tmp_path / "halves", **short)
+    assert main(["train", str(tmp_path / "whole" / "image.yaml")]) == 0
+
+    true_losses, calls = image_loop.training_losses, []
+
+    def losses_until_it_stops(*args):
+        calls.append(1)
+        if len(calls) == 4:  # after the validation of step 2, before that of step 4
+            raise Stopped
+        return true_losses(*args)
+
+    monkeypatch.setattr(image_loop, "training_losses", losses_until_it_stops)
+    config = ImageTrainConfig.load(tmp_path / "halves" / "image.yaml")
+    with pytest.raises(Stopped):
+        image_loop.train_image(config)
+    monkeypatch.undo()
+    image_loop.train_image(config)
+    curves = [(tmp_path / name / "run" / "curve.csv").read_text() for name in ("whole", "halves")]
+    assert curves[0] == curves[1]
+    assert len(curves[0].splitlines()) == 4
+
+    write_config(tmp_path / "halves", **short, network=NETWORK | {"decoder_dim": 48})
+    other = ImageTrainConfig.load(tmp_path / "halves" / "image.yaml")
+    with pytest.raises(InputError, match="of a run with other networks"):
+        image_loop.train_image(other)
 
 
 def test_the_checkpoint_holds_both_networks(run):
@@ -133,6 +176,22 @@ def test_the_truth_scores_nothing():
     # Betas that are off by one: the mean over 82 numbers of ten ones.
     wrong = replace(perfect, betas=perfect.betas + 1)
     assert scores(wrong, frames, truth, body)["mse"] == pytest.approx(10 / 82, rel=1e-4)
+
+
+def test_a_window_of_a_clip_is_what_was_there():
+    clips = made_up_clips()
+    source = image_loop.FeatureSource(clips, lambda pixels: pixels.flatten(3)[:, :, :50], False)
+    everyone, window = torch.arange(2), slice(2, 5)
+    whole, truth = source.batch(everyone)
+    part, part_truth = source.batch(everyone, window)
+    for name, value in vars(whole).items():
+        torch.testing.assert_close(getattr(part, name), value[:, window], msg=name)
+    for name, value in vars(truth).items():
+        expected = value if name == "betas" else value[:, window]
+        torch.testing.assert_close(getattr(part_truth, name), expected, msg=name)
+    frozen = image_loop.FeatureSource(clips, lambda pixels: pixels.flatten(3)[:, :, :50], True)
+    kept, _ = frozen.batch(everyone, window)
+    torch.testing.assert_close(kept.features, part.features, atol=1e-3, rtol=0)
 
 
 def test_frames_say_when_they_were_taken():
