@@ -217,7 +217,7 @@ class FramePipeline:
             body = self._mesh_body
             message = markers.mesh_message(
                 header,
-                {person.track_id: body.vertices(person) for person in people},
+                dict(zip(ids, body.meshes(people), strict=True)),
                 body.faces,
                 values.marker_lifetime_s,
                 self._shown_meshes.deletions(header, ids),

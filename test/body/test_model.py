@@ -136,23 +136,29 @@ def test_rest_joints_are_the_joints_of_the_rest_pose(low):
     torch.testing.assert_close(low.joints(*zero, betas, torch.zeros(3, 3)), low.joints_rest(betas))
 
 
-def test_vertices_of_a_recovered_person(low):
-    global_orient, body_pose, betas, transl = (values.numpy() for values in random_people(1))
-    person = RecoveredPerson(
-        track_id=1,
-        confidence=1.0,
-        global_orient=global_orient[0],
-        body_pose=body_pose[0],
-        betas=betas[0],
-        transl=transl[0],
-        joints=np.zeros((24, 3), np.float32),
-        joints_2d=np.zeros((24, 2), np.float32),
-        joint_confidence=np.ones(24, np.float32),
-        observation_age_s=0.0,
-    )
-    vertices = low.vertices(person)
-    assert vertices.dtype == np.float32
-    np.testing.assert_allclose(vertices, low(*random_people(1)).vertices[0], atol=1e-6)
+def test_meshes_of_recovered_people(low):
+    poses = random_people(3)
+    people = [
+        RecoveredPerson(
+            track_id=number,
+            confidence=1.0,
+            global_orient=global_orient.numpy(),
+            body_pose=body_pose.numpy(),
+            betas=betas.numpy(),
+            transl=transl.numpy().astype(np.float64),
+            joints=np.zeros((24, 3), np.float32),
+            joints_2d=np.zeros((24, 2), np.float32),
+            joint_confidence=np.ones(24, np.float32),
+            observation_age_s=0.0,
+        )
+        for number, (global_orient, body_pose, betas, transl) in enumerate(zip(*poses, strict=True))
+    ]
+    meshes = low.meshes(people)
+    assert meshes.dtype == np.float32
+    np.testing.assert_allclose(meshes, low(*poses).vertices, atol=1e-6)
+    for person, mesh in zip(people, meshes, strict=True):
+        np.testing.assert_allclose(low.vertices(person), mesh, atol=1e-6)
+    assert low.meshes([]).shape == (0, low.num_vertices, 3)
 
 
 def test_wrong_shapes_are_named(low):
