@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
     from d3pose_core.data.observation_cache import ObservationCache
     from d3pose_core.data.prepare import Task, run_tasks
+    from d3pose_core.engine import Step
 
     name = _observer_name(args.max_people)
     cache = ObservationCache(args.out, dataset.key, dataset.split, name)
@@ -86,11 +87,12 @@ def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
     print(f"{len(dataset) - len(tasks)} of {len(dataset)} sequences were done before")
     failed = []
     with progress_bar(sum(len(task.image_paths) for task in tasks), "observe", "image") as bar:
-        for done in run_tasks(tasks, args.engine, args.processes):
-            bar.update(done.frames)
-            if done.error:
-                failed.append(done)
-                bar.write(f"{done.sequence}: {done.error}")
+        for event in run_tasks(tasks, args.engine, args.processes):
+            if isinstance(event, Step):
+                bar.update(event.amount)
+            elif event.error:
+                failed.append(event)
+                bar.write(f"{event.task.sequence}: {event.error}\n{event.details}".rstrip())
     print(f"{len(tasks) - len(failed)} sequences observed, {len(failed)} failed: {args.out}")
     return 1 if failed else 0
 

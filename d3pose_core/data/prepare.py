@@ -6,17 +6,16 @@ What is done is on disk, and is not done again.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from d3pose_core import engine as engines
 from d3pose_core.data.images import read_image
 from d3pose_core.data.observation_cache import ObservationCache
-from d3pose_core.errors import D3PoseError, InputError
+from d3pose_core.engine import Outcome, Report, Step
+from d3pose_core.errors import InputError
 from d3pose_core.observe.observation import PersonObservation, PersonObserver
-
-ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,7 @@ class Task:
     max_people: int
 
 
-@dataclass(frozen=True)
-class Done:
-    """What became of a task."""
-
-    sequence: str
-    frames: int
-    error: str = ""  # "" if it worked
+MakeObserver = Callable[[Task], PersonObserver]
 
 
 def blazepose(task: Task) -> PersonObserver:
@@ -49,82 +42,47 @@ def blazepose(task: Task) -> PersonObserver:
     return BlazePoseObserver(max_people=task.max_people, num_threads=1)
 
 
-def run_task(task: Task, make_observer: Callable[[Task], PersonObserver] = blazepose) -> Done:
-    """Observe one sequence and write its shard; a broken sequence does not stop the others."""
+def run_task(task: Task, report: Report, make_observer: MakeObserver = blazepose) -> int:
+    """Observe one sequence and write its shard; returns its number of images, as reported one by one."""
     cache = ObservationCache(task.folder, task.dataset, task.split, task.observer)
-    try:
-        cache.save(task.sequence, _observe(task, make_observer(task)))
-    except (D3PoseError, OSError) as error:
-        return Done(task.sequence, 0, str(error))
-    return Done(task.sequence, len(task.image_paths))
+    cache.save(task.sequence, _observe(task, make_observer(task), report))
+    return len(task.image_paths)
 
 
-def _observe(task: Task, observer: PersonObserver) -> Iterator[list[PersonObservation]]:
+def _observe(
+    task: Task, observer: PersonObserver, report: Report
+) -> Iterator[list[PersonObservation]]:
     for path, time_s in zip(task.image_paths, task.times_s, strict=True):
         yield observer(read_image(path), time_s)
+        report(1)
 
 
 def run_tasks(
     tasks: Sequence[Task],
     engine: str = "local",
     processes: int = 1,
-    make_observer: Callable[[Task], PersonObserver] = blazepose,
-) -> Iterator[Done]:
-    """Every task once, in any order.
+    make_observer: MakeObserver = blazepose,
+) -> Iterator[Outcome[Task, int] | Step]:
+    """Every task once, in any order; steps are images. A broken sequence does not stop the others.
 
     Args:
-        engine: "local": processes of this machine; "ray": of the cluster that RAY_ADDRESS names, or of
-            this machine without it. Shards go to `Task.folder`, which all machines must see.
-        processes: how many at a time; of "ray", how many CPUs it may take here if it starts itself.
+        engine: see d3pose_core/engine. Shards go to `Task.folder`, which all machines must see.
+        processes: how many at a time; 1 is this one.
 
     Raises:
         InputError: no such engine, or Ray is not installed.
     """
-    if engine not in ENGINES:
-        raise InputError(f"the engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if processes < 1:
         raise InputError(f"processes must be at least 1, got {processes}")
-    if engine == "ray":
-        yield from _with_ray(tasks, processes, make_observer)
-    elif processes == 1:
-        yield from (run_task(task, make_observer) for task in tasks)
-    else:
-        # A fresh interpreter each: networks that were loaded before a fork may hang.
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            yield from pool.imap_unordered(_Runner(make_observer), tasks)
+    workers = 0 if processes == 1 else processes
+    yield from engines.run_tasks(_Runner(make_observer), tasks, engine, workers)
 
 
 @dataclass(frozen=True)
 class _Runner:
-    """`run_task` as one argument, which can be sent to other processes."""
+    """`run_task` with its observer, which can be sent to other processes."""
 
-    make_observer: Callable[[Task], PersonObserver]
+    make_observer: MakeObserver
 
-    def __call__(self, task: Task) -> Done:
-        return run_task(task, self.make_observer)
-
-
-def _with_ray(
-    tasks: Sequence[Task], processes: int, make_observer: Callable[[Task], PersonObserver]
-) -> Iterator[Done]:
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(
-            "the engine ray needs Ray: pip install 'd3pose_ros[cluster]', on every machine of the cluster"
-        ) from error
-    started_here = not ray.is_initialized()
-    if started_here:
-        import os
-
-        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processes}
-        ray.init(include_dashboard=False, log_to_driver=False, **here)
-    try:
-        remote = ray.remote(num_cpus=1)(run_task)
-        waiting = [remote.remote(task, make_observer) for task in tasks]
-        while waiting:
-            ready, waiting = ray.wait(waiting)
-            yield from ray.get(ready)
-    finally:
-        if started_here:
-            ray.shutdown()
+    def __call__(self, task: Task, report: Report) -> int:
+        return run_task(task, report, self.make_observer)

@@ -18,6 +18,7 @@ from d3pose_core.data.motion_shard import write_motion_shard
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.observation_cache import ObservationCache
 from d3pose_core.data.prepare import Task, run_tasks
+from d3pose_core.engine import Outcome, Step
 from d3pose_core.errors import InputError
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import BlazePoseObserver
@@ -47,6 +48,11 @@ def tasks(emdb, folder, names=("P3/02_walk",)):
     return [Task(name, *rest) for name in names]
 
 
+def outcomes(*given, **named) -> list[Outcome]:
+    """Of `run_tasks`, without the steps."""
+    return [event for event in run_tasks(*given, **named) if isinstance(event, Outcome)]
+
+
 def assert_observed(folder, name="P3/02_walk"):
     frames = ObservationCache(folder, "emdb", "emdb1", "stub").load(name, fixtures.FRAMES)
     assert [[p.track_id for p in people] for people in frames] == [[], [20], [40], [60], [80]]
@@ -57,15 +63,17 @@ def assert_observed(folder, name="P3/02_walk"):
 
 
 def test_observations_come_back_as_they_were_made(emdb, tmp_path):
-    (done,) = run_tasks(tasks(emdb, tmp_path / "cache"), make_observer=make_stub)
-    assert (done.sequence, done.frames, done.error) == ("P3/02_walk", 5, "")
+    events = list(run_tasks(tasks(emdb, tmp_path / "cache"), make_observer=make_stub))
+    assert sum(event.amount for event in events if isinstance(event, Step)) == 5
+    (done,) = (event for event in events if isinstance(event, Outcome))
+    assert (done.task.sequence, done.result, done.error) == ("P3/02_walk", 5, "")
     assert_observed(tmp_path / "cache")
 
 
 def test_several_processes_do_the_same(emdb, tmp_path):
     names = ("a", "b", "c")
-    done = run_tasks(tasks(emdb, tmp_path / "cache", names), processes=2, make_observer=make_stub)
-    assert {each.sequence for each in done} == set(names)
+    done = outcomes(tasks(emdb, tmp_path / "cache", names), processes=2, make_observer=make_stub)
+    assert {(each.task.sequence, each.error) for each in done} == {(name, "") for name in names}
     for name in names:
         assert_observed(tmp_path / "cache", name)
 
@@ -76,6 +84,7 @@ class FakeRay(types.ModuleType):
     def __init__(self):
         super().__init__("ray")
         self.running, self.log = False, []
+        self.exceptions = types.SimpleNamespace(RayError=ConnectionError)
 
     def is_initialized(self):
         return self.running
@@ -101,7 +110,7 @@ class FakeRay(types.ModuleType):
         return waiting[:1], waiting[1:]
 
     def get(self, ready):
-        return [promise() for promise in ready]
+        return ready()
 
 
 def test_ray_gets_each_sequence_as_a_task_and_is_shut_down(emdb, tmp_path, monkeypatch):
@@ -109,8 +118,8 @@ def test_ray_gets_each_sequence_as_a_task_and_is_shut_down(emdb, tmp_path, monke
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     names = ("a", "b")
-    done = list(run_tasks(tasks(emdb, tmp_path / "cache", names), "ray", 2, make_stub))
-    assert {(each.sequence, each.error) for each in done} == {("a", ""), ("b", "")}
+    done = outcomes(tasks(emdb, tmp_path / "cache", names), "ray", 2, make_stub)
+    assert {(each.task.sequence, each.error) for each in done} == {("a", ""), ("b", "")}
     for name in names:
         assert_observed(tmp_path / "cache", name)
     assert [what for what, _ in ray.log] == ["init", "shutdown"]
@@ -130,7 +139,7 @@ def test_ray_gets_each_sequence_as_a_task_and_is_shut_down(emdb, tmp_path, monke
 )
 def test_a_real_ray_does_the_same(emdb, tmp_path):
     pytest.importorskip("ray")
-    (done,) = run_tasks(tasks(emdb, tmp_path / "cache"), "ray", 1, make_stub)
+    (done,) = outcomes(tasks(emdb, tmp_path / "cache"), "ray", 1, make_stub)
     assert done.error == ""
     assert_observed(tmp_path / "cache")
 
@@ -143,7 +152,7 @@ def test_without_ray_its_engine_says_what_to_install(emdb, tmp_path, monkeypatch
 
 def test_a_broken_image_fails_its_sequence_only_and_leaves_no_shard(emdb, tmp_path):
     (emdb / "P3" / "02_walk" / "images" / "00003.jpg").write_bytes(b"broken")
-    (done,) = run_tasks(tasks(emdb, tmp_path / "cache"), make_observer=make_stub)
+    (done,) = outcomes(tasks(emdb, tmp_path / "cache"), make_observer=make_stub)
     assert "00003.jpg" in done.error
     assert not list((tmp_path / "cache").glob("*.npz"))
 
@@ -191,8 +200,8 @@ def test_the_real_observer_reports_the_same_from_the_cache(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     cv2.imwrite(str(path), image)
     task = Task("s", (path, path), (0.0, 0.1), tmp_path / "cache", "emdb", "emdb1", "b", 2)
-    (done,) = run_tasks([task])
-    assert (done.frames, done.error) == (2, "")
+    (done,) = outcomes([task])
+    assert (done.result, done.error) == (2, "")
     observer = BlazePoseObserver(max_people=2, num_threads=1)
     frames = ObservationCache(tmp_path / "cache", "emdb", "emdb1", "b").load("s", 2)
     for time_s, cached in zip((0.0, 0.1), frames, strict=True):
