@@ -1,9 +1,12 @@
 """The node against a camera on this machine's DDS: rate, age, the mesh's cost, and the time to be active.
 
-    python benchmarks/node_rate.py --seconds 20
+    python benchmarks/node_rate.py [--seconds 20] [--people 1] [--size 640x480] [--rate 30] [--compressed]
 
-A process publishes the demo clip (one person) at 640x480 and 30 Hz; the node runs in another one; this one
-subscribes to people and mesh, and reads the node's diagnostics.
+A process publishes people of the demo clip; the node runs in another one; this one subscribes to people and
+mesh, and reads the node's diagnostics. A rate that the node cannot reach shows the one that it can.
+
+`--set name:=value` sets a parameter of the node; `--nothing-else` subscribes to people only; `--package DIR`
+runs the node of another checkout, to compare with.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ IMAGE = "/camera/image_raw"
 class Probe:
     """What comes out of the node."""
 
-    def __init__(self) -> None:
+    def __init__(self, mesh: bool) -> None:
         self.node = rclpy.create_node("benchmark")
         self.values: dict[str, str] = {}
         self.state = ""
@@ -39,7 +42,8 @@ class Probe:
         self.people = 0
         subscribe = self.node.create_subscription
         subscribe(SmplPersonArray, "/d3pose/people", self._on_people, 50)
-        subscribe(MarkerArray, "/d3pose/mesh", lambda _: None, 5)
+        if mesh:
+            subscribe(MarkerArray, "/d3pose/mesh", lambda _: None, 5, raw=True)
         subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def _on_people(self, message: SmplPersonArray) -> None:
@@ -67,26 +71,41 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--people", type=int, default=1)
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--compressed", action="store_true", help="JPEG images")
+    parser.add_argument("--nothing-else", action="store_true", help="no subscriber of the mesh")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME:=VALUE")
+    parser.add_argument("--package", type=Path, default=ROOT, metavar="DIR")
     parser.add_argument("--domain-id", type=int, default=67)
     args = parser.parse_args()
     logs = Path(tempfile.mkdtemp())
     environment = {**graph_environment(args.domain_id, logs), "PYTHONPATH": str(ROOT)}
     os.environ.update(environment)
     node = ["--ros-args", "-r", f"image:={IMAGE}", "-r", "camera_info:=/camera/camera_info"]
-    node += ["-p", "diagnostics_period_s:=0.2"]
-    camera = [IMAGE, "--info", "/camera/camera_info", "--rate", "30", "--size", "640x480"]
+    settings = [f"max_people:={max(5, args.people + 1)}", *args.set]
+    if args.compressed:
+        settings.append("image_transport:=compressed")
+    for setting in ("diagnostics_period_s:=0.2", *settings):
+        node += ["-p", setting]
+    camera = [IMAGE, "--rate", str(args.rate), "--size", args.size, "--people", str(args.people)]
+    if args.compressed:
+        camera.append("--compressed")
     rclpy.init(args=[])
-    probe = Probe()
+    probe = Probe(mesh=not args.nothing_else)
     began = time.monotonic()
-    children = [Child("node", "d3pose_ros.node", node, environment)]
+    node_environment = {**environment, "PYTHONPATH": str(args.package.resolve())}
+    children = [Child("node", "d3pose_ros.node", node, node_environment)]
     try:
         while "waiting for images" not in children[0].log_path.read_text():
             children[0].check()
             time.sleep(0.02)
         active_s, active_cpu_s = time.monotonic() - began, cpu_seconds(children[0].pid)
-        children.append(Child("camera", "test.helpers.camera_process", camera, environment))
+        children.append(Child("camera", "benchmarks.crowd_camera", camera, environment))
         while not probe.people:
-            children[0].check()
+            for child in children:
+                child.check()
             probe.spin_for(0.1)
         probe.spin_for(WARM_UP_S)
         probe.ages_ms.clear()
@@ -110,7 +129,13 @@ def main() -> None:
     print(f"node's processor time an image   {1e3 * cpu / count:6.1f} ms")
     for key in (
         "age at publish ms p50",
+        "convert ms p50",
+        "observe ms p50",
+        "network ms p50",
+        "body ms p50",
+        "publish ms p50",
         "total ms p50",
+        "total ms p95",
         "markers ms p50",
         "dropped/busy",
         "memory MiB",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from functools import lru_cache
 from pathlib import Path
 
+from d3pose_core.machine import processor_name
+
 _MIB = 2**20
-_STATM, _CPUINFO = Path("/proc/self/statm"), Path("/proc/cpuinfo")
+_STATM = Path("/proc/self/statm")
 
 
 def usage(device: str) -> dict[str, str]:
@@ -33,13 +34,7 @@ def device_name(device: str) -> str:
         import torch
 
         return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "no CUDA device"
-    try:
-        for line in _CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return processor_name()
 
 
 def _resident_mib() -> str:

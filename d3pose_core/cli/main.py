@@ -12,8 +12,8 @@ from d3pose_core.errors import D3PoseError
 # In the order of `d3pose --help`. Each names a module of this package with
 # `add_parser(subparsers)`, whose parser sets `run=<function(args) -> exit status>`.
 SUBCOMMANDS = (
-    *("demo", "video", "replay", "view", "evaluate", "export"),
-    *("prepare", "train", "bench-models", "models", "body", "doctor"),
+    *("demo", "video", "replay", "process", "view", "evaluate", "export"),
+    *("bench", "prepare", "train", "bench-models", "models", "body", "doctor"),
 )
 
 EXIT_USER_ERROR = 2

@@ -69,6 +69,11 @@ class BlazePoseLandmarker:
         self._one_each: list[TfliteNetwork] = []  # with one thread; made when two people are seen
         self._helpers: ThreadPoolExecutor | None = None
 
+    @property
+    def content(self) -> bytes:
+        """The `.tflite` file that runs: without outputs that nobody needs."""
+        return self._network.content
+
     def __call__(self, image_bgr: np.ndarray, roi: Roi) -> Landmarks:
         """`image_bgr`: uint8 [H, W, 3]; the person fills the ROI, head up in it."""
         return _look(self._network, image_bgr, roi)

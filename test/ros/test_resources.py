@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from d3pose_core import machine
 from d3pose_ros import resources
 from d3pose_ros.resources import usage
 
@@ -22,13 +23,14 @@ def test_the_processor_has_a_name():
 
 def test_other_platforms_say_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(resources, "_STATM", tmp_path / "missing")
-    monkeypatch.setattr(resources, "_CPUINFO", tmp_path / "missing")
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "missing")
     resources.device_name.cache_clear()
     try:
         values = usage("cpu")
     finally:
         resources.device_name.cache_clear()
     assert values["memory MiB"] == ""
+    assert values["device name"]
 
 
 def test_a_gpu_that_is_not_there():
