@@ -17,9 +17,9 @@ from d3pose_core.data.datasets.world_to_camera import WHY_BODIES, Bodies
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.body_points import posed, vertices
 from d3pose_core.evaluation.dataset_protocols import DatasetProtocol
-from d3pose_core.evaluation.extra_scores import rotation_scores, world_scores
+from d3pose_core.evaluation.extra_scores import foot_points, rotation_scores, world_scores
 from d3pose_core.evaluation.matching import MatchingRule
-from d3pose_core.evaluation.metrics import mean_position_error_mm, pa_mpjpe_mm
+from d3pose_core.evaluation.metrics import mean_position_error_mm, procrustes_aligned
 from d3pose_core.evaluation.scores import Evaluation, evaluate, summarize
 from d3pose_core.evaluation.tracks import BodyParameters, Tracks
 from d3pose_core.recording import PeopleTable
@@ -88,7 +88,7 @@ def evaluate_dataset(
             continue
         index = len(sequences)
         sequences.append(sequence)
-        counted = [counted_frames(protocol, person) for person in sequence.people]
+        counted = [counted_frames(protocol, sequence, person) for person in sequence.people]
         frames = np.flatnonzero(np.any(counted, axis=0))
         times.append(offset + sequence.times_s[frames])
         for number, (person, mask) in enumerate(zip(sequence.people, counted, strict=True)):
@@ -119,11 +119,14 @@ def evaluate_dataset(
     if not len(pairs[0]):
         raise InputError("nobody was found in any counted frame: check the images and intrinsics")
     numbers = _numbers(protocol, evaluation, our_rows, their_rows, pairs, body, bodies, sequences)
+    numbers["protocol"]["feet"] = foot_points(protocol, body, _a_reference_body(their_rows, bodies))
     numbers["protocol"]["recovered_joints"] = _how_recovered(protocol, body, regressor)
     return DatasetEvaluation(protocol, evaluation, numbers)
 
 
-def counted_frames(protocol: DatasetProtocol, person: DatasetPerson) -> np.ndarray:
+def counted_frames(
+    protocol: DatasetProtocol, sequence: DatasetSequence, person: DatasetPerson
+) -> np.ndarray:
     """[F] bool: which frames of a person count."""
     mask = person.valid.copy()
     if protocol.gt_body != "joints":
@@ -134,7 +137,7 @@ def counted_frames(protocol: DatasetProtocol, person: DatasetPerson) -> np.ndarr
         confidence, count = protocol.keypoints_seen
         mask &= (person.joints_2d.confidence > confidence).sum(1) > count
     if protocol.every > 1:
-        mask &= np.arange(len(mask)) % protocol.every == 0
+        mask &= sequence.frame_ids % protocol.every == 0
     return mask
 
 
@@ -234,13 +237,13 @@ def _numbers(
     found: dict[str, float | None] = dict(numbers["metrics"])
     reason = ""
     if protocol.pve:
-        reason = _why_no_vertices(body, bodies)
+        reason = _why_no_vertices(body, _a_reference_body(theirs, bodies))
         if not reason:
             assert bodies is not None
             found |= _vertex_errors(protocol, ours, theirs, pairs, body, bodies)
     if protocol.gt_body != "joints":
         found |= rotation_scores(protocol, evaluation, ours.pose[pairs[0]], theirs.pose[pairs[1]])
-    found |= world_scores(protocol, ours, theirs, pairs, sequences)
+    found |= world_scores(protocol, ours, theirs, pairs, sequences, body, bodies)
     wanted = dict(protocol.units)
     metrics = {name: _rounded(found.get(name)) for name in wanted}
     by_action: dict[str, list[int]] = {}
@@ -290,10 +293,15 @@ def _reference_bodies(protocol: DatasetProtocol, theirs: Rows, bodies: Bodies | 
     return ", ".join(sorted({bodies(str(gender)).name for gender in np.unique(theirs.gender)}))
 
 
-def _why_no_vertices(body: BodyModel, bodies: Bodies | None) -> str:
-    if bodies is None:
+def _a_reference_body(theirs: Rows, bodies: Bodies | None) -> BodyModel | None:
+    """Of the first gender: all have the same vertices."""
+    return None if bodies is None or not len(theirs.gender) else bodies(str(theirs.gender[0]))
+
+
+def _why_no_vertices(body: BodyModel, reference: BodyModel | None) -> str:
+    if reference is None:
         return "there is no reference body"
-    if bodies("neutral").num_vertices != body.num_vertices:
+    if reference.num_vertices != body.num_vertices:
         return (
             f"recovered bodies are {body.name}, whose vertices do not correspond to SMPL's: recover with "
             "--body SMPL_NEUTRAL.npz and weights trained for it"
@@ -325,9 +333,20 @@ def _vertex_errors(
                 (body, bodies(str(gender))), (ours, theirs), (a, b), shifts, strict=True
             )
         )
+        # Joints about the same points as the meshes, in the same order.
+        joints = [
+            torch.from_numpy(rows.joints[i] - shift[:, None]).double()
+            for rows, i, shift in zip((ours, theirs), (a, b), shifts, strict=True)
+        ]
+        done = 0
         for predicted, truth in zip(*meshes, strict=True):
+            part = slice(done, done + len(truth))
+            done += len(truth)
+            predicted, truth = predicted.double(), truth.double()
             errors.append(mean_position_error_mm(predicted, truth))
-            pa_errors.append(pa_mpjpe_mm(predicted, truth))
+            by = (predicted, truth) if protocol.pa_pve == "vertices" else [j[part] for j in joints]
+            aligned = procrustes_aligned(by[0], by[1], predicted)
+            pa_errors.append(mean_position_error_mm(aligned, truth))
     return {"pve": float(torch.cat(errors).mean()), "pa_pve": float(torch.cat(pa_errors).mean())}
 
 

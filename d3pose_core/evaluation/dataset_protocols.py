@@ -40,11 +40,12 @@ class DatasetProtocol(Protocol):
     pve: str = (
         ""  # "pelvis": aligned there; "canonical": both bodies posed with transl 0; "" not reported
     )
+    pa_pve: str = "vertices"  # what the Procrustes transform of `pa_pve` is found from, or "joints"
     frames: str = "all valid frames"  # which count
     fps: float = 30.0
     units: tuple[tuple[str, str], ...] = _MM
     world: bool = False  # compared in the world, with the dataset's own camera motion
-    every: int = 1  # of the frames one counts
+    every: int = 1  # frames whose number is a multiple of it count
     sequence_filter: str = ""  # sequences whose names end in this count
     keypoints_seen: tuple[float, int] | None = None  # (confidence, more than so many 2D joints)
 
@@ -58,6 +59,7 @@ class DatasetProtocol(Protocol):
             "pve": {"pelvis": "translation: as mpjpe", "canonical": "none: transl is 0", "": "-"}[
                 self.pve
             ],
+            "pa_pve": f"similarity transform of each frame, that of its {self.pa_pve}",
         }
         del out["joints"]
         return out
@@ -135,12 +137,14 @@ _LIST = (
         dataset="emdb",
         split="emdb1",
         pve="pelvis",
+        pa_pve="joints",
         frames="good_frames_mask",
         units=(
             *_MM,
-            ("mpjae", "degrees, 24 joints"),
+            ("mpjae", "degrees, 9 joints"),
+            ("pa_mpjae", "degrees, 9 joints, after the rotation of pa_mpjpe"),
             ("accel_si", "m/s^2"),
-            ("jitter", "10 m/s^3, without root, ankles, feet, wrists and hands"),
+            ("jitter", "10 m/s^3, 24 joints; root, ankles, feet, wrists and hands count as still"),
         ),
     ),
     DatasetProtocol(
@@ -159,7 +163,7 @@ _LIST = (
             ("jitter", "10 m/s^3, 24 joints"),
             (
                 "foot_sliding",
-                "mm, ankles and feet while the reference's stand (below 10 mm a frame)",
+                "mm, points of the feet while the reference's stand (below 10 mm a frame)",
             ),
         ),
     ),

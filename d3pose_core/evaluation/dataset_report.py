@@ -109,6 +109,7 @@ def protocol_facts(protocol: dict[str, Any]) -> list[tuple[str, str]]:
             else "none: the dataset's own joints",
         ),
         ("recovered body", protocol["recovered_body"]),
+        *([("feet", protocol["feet"])] if protocol["feet"] else []),
         ("frames", protocol["frames"]),
         (
             "counted",

@@ -8,7 +8,10 @@ import numpy as np
 import roma
 import torch
 
+from d3pose_core.body import BodyModel
 from d3pose_core.data.datasets.sequence import DatasetSequence
+from d3pose_core.data.datasets.world_to_camera import Bodies
+from d3pose_core.evaluation.body_points import vertices
 from d3pose_core.evaluation.dataset_protocols import DatasetProtocol
 from d3pose_core.evaluation.metrics import procrustes_rotation
 from d3pose_core.evaluation.pck import OFFICIAL_3DPW_PCK_JOINTS, auc, pck
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
     from d3pose_core.evaluation.dataset_evaluation import Rows
 
 _FEET = [JOINT_NAMES.index(f"{s}_{p}") for s in ("left", "right") for p in ("ankle", "foot")]
-# EMDB leaves out root, ankles, feet, wrists and hands.
-_EMDB_JITTER = [i for i in range(24) if i not in (0, 7, 8, 10, 11, 20, 21, 22, 23)]
+# WHAM's evaluation takes these vertices of SMPL's mesh, two a foot.
+FOOT_VERTICES = (3216, 3387, 6617, 6787)
+SMPL_VERTICES = 6890
+# EMDB's evaluation sets root, ankles, feet, wrists and hands to zero before it averages over all 24.
+_EMDB_STILL = [0, 7, 8, 10, 11, 20, 21, 22, 23]
 _LEAST_RUN = 10  # frames, of a track in the world
 
 
@@ -72,6 +78,8 @@ def world_scores(
     theirs: Rows,
     pairs: tuple[np.ndarray, np.ndarray],
     sequences: list[DatasetSequence],
+    body: BodyModel,
+    bodies: Bodies | None,
 ) -> dict[str, float]:
     """World metrics and `jitter` over runs of neighbouring frames of one person under one track id."""
     wanted = dict(protocol.units)
@@ -86,18 +94,45 @@ def world_scores(
         sequence = sequences[int(ours.sequence[pairs[0][run[0]]])]
         a, b = pairs[0][run], pairs[1][run]
         predicted, truth = ours.joints[a].astype(np.float64), theirs.joints[b].astype(np.float64)
-        if protocol.world:
-            frames = ours.frame[a]
-            predicted, truth = (_into_world(sequence, frames, x) for x in (predicted, truth))
-        p, t = torch.from_numpy(predicted), torch.from_numpy(truth)
-        joints = p if protocol.world else p[:, _EMDB_JITTER]
-        add("jitter", jitter_m_s3(joints, protocol.fps) / 10)
-        if protocol.world:
-            add("wa_mpjpe", wa_mpjpe_mm(p, t))
-            add("w_mpjpe", w_mpjpe_mm(p, t))
-            add("rte", rte_percent(p[:, 0], t[:, 0]))
-            add("foot_sliding", foot_sliding_mm(p[:, _FEET], t[:, _FEET]))
+        if not protocol.world:
+            predicted[:, _EMDB_STILL] = 0
+            add("jitter", jitter_m_s3(torch.from_numpy(predicted), protocol.fps) / 10)
+            continue
+        feet = predicted[:, _FEET], truth[:, _FEET]
+        reference = None if bodies is None else bodies(str(theirs.gender[b[0]]))
+        if _on_meshes(body, reference):
+            assert reference is not None
+            feet = _foot_vertices(body, ours, a), _foot_vertices(reference, theirs, b)
+        p, t, our_feet, their_feet = (
+            torch.from_numpy(_into_world(sequence, ours.frame[a], x))
+            for x in (predicted, truth, *feet)
+        )
+        add("jitter", jitter_m_s3(p, protocol.fps) / 10)
+        add("wa_mpjpe", wa_mpjpe_mm(p, t))
+        add("w_mpjpe", w_mpjpe_mm(p, t))
+        add("rte", rte_percent(p[:, 0], t[:, 0]))
+        add("foot_sliding", foot_sliding_mm(our_feet, their_feet))
     return {name: float(torch.cat(values).mean()) for name, values in parts.items()}
+
+
+def foot_points(protocol: DatasetProtocol, body: BodyModel, reference: BodyModel | None) -> str:
+    """Which points of the feet `foot_sliding` is of, in words; "" where the protocol has none."""
+    if "foot_sliding" not in dict(protocol.units):
+        return ""
+    if _on_meshes(body, reference):
+        return f"SMPL's vertices {', '.join(map(str, FOOT_VERTICES))}"
+    return "joints of ankles and feet, because not both bodies have SMPL's vertices"
+
+
+def _on_meshes(body: BodyModel, reference: BodyModel | None) -> bool:
+    """Whether both bodies have SMPL's vertices."""
+    return reference is not None and body.num_vertices == SMPL_VERTICES == reference.num_vertices
+
+
+def _foot_vertices(body: BodyModel, rows: Rows, index: np.ndarray) -> np.ndarray:
+    """[T, 4, 3] m, in the camera."""
+    meshes = vertices(body, rows.pose[index], rows.betas[index], rows.transl[index])
+    return torch.cat([mesh[:, FOOT_VERTICES] for mesh in meshes]).double().numpy()
 
 
 def _into_world(sequence: DatasetSequence, frames: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -29,16 +29,18 @@ def mean_position_error_mm(predicted: Tensor, truth: Tensor) -> Tensor:
     return position_errors_mm(predicted, truth).mean(-1)
 
 
-def procrustes_aligned(predicted: Tensor, truth: Tensor) -> Tensor:
+def procrustes_aligned(predicted: Tensor, truth: Tensor, points: Tensor | None = None) -> Tensor:
     """`predicted` [..., N, 3] after the similarity transform that brings it closest to `truth`.
 
-    Least squares over rotation, translation and scale, after Umeyama (1991).
+    Least squares over rotation, translation and scale, after Umeyama (1991). `points` [..., M, 3]: moved by
+    the same transform, and returned instead.
     """
     mean_p, mean_t = predicted.mean(-2, keepdim=True), truth.mean(-2, keepdim=True)
     p, t = predicted - mean_p, truth - mean_t
     rotation, stretch = _turn_and_stretch(p, t)
     scale = stretch / p.square().sum((-2, -1)).clamp_min(1e-12)
-    return scale[..., None, None] * p @ rotation.transpose(-1, -2) + mean_t
+    moved = p if points is None else points - mean_p
+    return scale[..., None, None] * moved @ rotation.transpose(-1, -2) + mean_t
 
 
 def procrustes_rotation(predicted: Tensor, truth: Tensor) -> Tensor:
