@@ -10,6 +10,11 @@ import numpy as np
 from d3pose_core.distortion import Distortion
 from d3pose_core.errors import InputError
 
+# In units of the image's longer side: fields of view of 0.006 to 179.8 degrees, and windows cut far from the
+# centre. Beyond, numbers are in another unit, or damaged, and would overflow later on.
+_LEAST_FOCAL, _MOST_FOCAL = 1e-3, 1e4
+_MOST_SHIFT = 1e3
+
 
 @dataclass(frozen=True)
 class Intrinsics:
@@ -20,7 +25,7 @@ class Intrinsics:
 
     Raises:
         InputError: a focal length or size that is not positive and finite, e.g. the all-zero matrix
-            of an uncalibrated camera.
+            of an uncalibrated camera, or one that no camera with images of this size has.
     """
 
     fx: float
@@ -37,10 +42,24 @@ class Intrinsics:
                 f"focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}; "
                 "calibrate the camera or give a horizontal field of view instead"
             )
-        if not (math.isfinite(self.cx) and math.isfinite(self.cy)):
-            raise InputError(f"the principal point must be finite, got ({self.cx}, {self.cy})")
         if self.width <= 0 or self.height <= 0:
             raise InputError(f"the image size must be positive, got {self.width} x {self.height}")
+        size = max(self.width, self.height)
+        if (
+            not _LEAST_FOCAL * size
+            <= min(self.fx, self.fy)
+            <= max(self.fx, self.fy)
+            <= _MOST_FOCAL * size
+        ):
+            raise InputError(
+                f"fx={self.fx}, fy={self.fy} px is no camera with images of {self.width} x {self.height}: "
+                "focal lengths are in pixels, of the image's order of size"
+            )
+        if not (abs(self.cx) <= _MOST_SHIFT * size and abs(self.cy) <= _MOST_SHIFT * size):
+            raise InputError(
+                f"the principal point must lie near the image of {self.width} x {self.height}, got "
+                f"({self.cx}, {self.cy})"
+            )
 
     @classmethod
     def from_hfov(cls, hfov_deg: float, width: int, height: int) -> Intrinsics:

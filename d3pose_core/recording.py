@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
 
@@ -67,7 +67,7 @@ class PeopleTable:
     intrinsics: Intrinsics
 
     def __post_init__(self) -> None:
-        rows = len(self.frame)
+        rows = self.frame.size
         for name, (shape, dtype) in COLUMNS.items():
             column = getattr(self, name)
             if column.shape != (rows, *shape) or column.dtype != dtype:
@@ -103,15 +103,19 @@ class PeopleTable:
         if not path.is_file():
             raise InputError(f"no such file: {path}; `d3pose video` writes people.npz")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in COLUMNS}
-                camera, image_size = arrays["camera"], arrays["image_size"]
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            columns = read_arrays(path, (*COLUMNS, "camera", "image_size"))
+        except InputError as error:
             raise InputError(f"{path} is not a people.npz of d3pose: {error}") from error
+        camera, image_size = columns.pop("camera"), columns.pop("image_size")
         if camera.shape != (4,) or image_size.shape != (2,):
             raise InputError(
                 f"{path}: camera must be [4] and image_size [2], "
                 f"got {list(camera.shape)} and {list(image_size.shape)}"
+            )
+        if camera.dtype.kind != "f" or image_size.dtype.kind not in "iu":
+            raise InputError(
+                f"{path}: camera must be floating point and image_size whole numbers, got {camera.dtype} "
+                f"and {image_size.dtype}"
             )
         return cls(**columns, intrinsics=Intrinsics(*camera.tolist(), *image_size.tolist()))
 

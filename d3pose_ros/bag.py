@@ -10,16 +10,18 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
+from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from d3pose_core.bag_file import BagFile, deserialized, opened
 from d3pose_core.errors import InputError
 
 PEOPLE_TYPE = "d3pose_ros/msg/SmplPersonArray"
@@ -33,8 +35,9 @@ _RECORD_HEADER = struct.Struct("<BQ")  # operation, length of what follows
 _DATA_END, _FOOTER = 0x0F, 0x02
 
 
+@lru_cache(maxsize=1)
 def typestore() -> Typestore:
-    """The message types of ROS 2 Kilted and our own."""
+    """The message types of ROS 2 Kilted and our own; the same store each time, not to be added to."""
     store = get_typestore(Stores.ROS2_KILTED)
     folder = _message_folder()
     for name in _OUR_TYPES:
@@ -73,6 +76,7 @@ class BagWriter:
         self._types = typestore()
         self._connections: dict[str, Connection] = {}
         self.counts: dict[str, int] = {}
+        self._failed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -94,17 +98,43 @@ class BagWriter:
         self.counts[topic] = 0
 
     def write(self, topic: str, received_ns: int, data: bytes) -> None:
-        """Append one message as it came from the middleware (CDR)."""
-        self._writer.write(self._connections[topic], received_ns, data)
+        """Append one message as it came from the middleware (CDR).
+
+        Raises:
+            InputError: the disk is full. The file is finished with what came until then.
+        """
+        try:
+            self._writer.write(self._connections[topic], received_ns, data)
+            if time.monotonic() >= self._next_flush_s:
+                self._flush()
+        except OSError as error:
+            raise self._given_up(error) from error
         self.counts[topic] += 1
-        if time.monotonic() >= self._next_flush_s:
-            self._flush()
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
-        self._writer.close()
-        os.replace(_unfinished_file(self.path), self.path)
+        """Finish the file and give it its name. Raises InputError when the disk is full, as `write`."""
+        if self._failed:
+            return
+        try:
+            self._writer.close()
+            os.replace(_unfinished_file(self.path), self.path)
+        except OSError as error:
+            raise self._given_up(error) from error
         shutil.rmtree(self._folder)
+
+    def _given_up(self, error: OSError) -> InputError:
+        """After it nothing more is written."""
+        self._failed = True
+        with suppress(OSError):  # it tries once more to write what did not fit
+            self._writer.storage.bio.close()
+        try:
+            kept = "is" if rescue(self.path) else "could not be"
+        except OSError:
+            kept = "could not be"
+        return InputError(
+            f"recording to {self.path} ended: {error.strerror}; what came until then {kept} kept. Make room, "
+            "or choose another folder"
+        )
 
     def _flush(self) -> None:
         """rosbags writes a chunk when it has 1 MB, which takes minutes with people alone."""
@@ -177,43 +207,25 @@ def read_bag(path: Path, topics: tuple[str, ...] = ()) -> Iterator[RecordedMessa
     """The messages of some topics (all, if none are named), in the order of their recording.
 
     Raises:
-        InputError: no such bag, or not one.
+        InputError: no such bag, not one, or a damaged one.
     """
     types = typestore()
-    with open_bag(path) as reader:
-        wanted = [each for each in reader.connections if not topics or each.topic in topics]
-        # rosbags takes an empty selection for everything.
-        for connection, received_ns, data in reader.messages(wanted) if wanted else ():
-            message = types.deserialize_cdr(data, connection.msgtype)
+    with open_bag(path) as bag:
+        wanted = [each for each in bag.connections if not topics or each.topic in topics]
+        for connection, received_ns, data in bag.messages(wanted):
+            message = deserialized(types, data, connection.msgtype, connection.topic)
             yield RecordedMessage(connection.topic, received_ns, message)
 
 
 @contextmanager
-def open_bag(path: Path) -> Iterator[Reader]:
+def open_bag(path: Path) -> Iterator[BagFile]:
     """A bag to read from: a folder with metadata.yaml, or a single .mcap or .db3 file.
 
     Raises:
         InputError: no such bag, not one, or a damaged one; also while it is read.
     """
-    try:
-        reader = Reader(_bag_file(path))
-        reader.open()
-    except FileNotFoundError as error:
-        raise InputError(f"no such bag: {path}") from error
-    except (ReaderError, OSError) as error:
-        raise _unreadable(path, error) from error
-    try:
-        yield reader
-    except ReaderError as error:
-        raise _unreadable(path, error) from error
-    finally:
-        reader.close()
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    damaged = "magic" in str(error) or "malformed" in str(error)
-    hint = "; if its recorder was killed, `mcap recover` or `ros2 bag reindex` may mend it"
-    return InputError(f"{path} is not a readable bag: {error}{hint if damaged else ''}")
+    with opened(path, _bag_file(path)) as bag:
+        yield bag
 
 
 def _bag_file(path: Path) -> Path:

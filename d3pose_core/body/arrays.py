@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS
 
@@ -88,22 +89,21 @@ def read_compact(path: Path) -> BodyArrays:
     Raises:
         InputError: the file is not a compact body file.
     """
-    with np.load(path, allow_pickle=False) as file:
-        try:
-            num_vertices = len(file["v_template"])
-            return BodyArrays(
-                v_template=file["v_template"],
-                shapedirs=file["shapedirs"].astype(np.float32),
-                posedirs=_dense(file, "posedirs", num_vertices * 3, NUM_POSE_FEATURES).reshape(
-                    num_vertices, 3, NUM_POSE_FEATURES
-                ),
-                weights=_dense(file, "weights", num_vertices, NUM_JOINTS),
-                joint_regressor=_dense(file, "joint_regressor", NUM_JOINTS, num_vertices),
-                faces=file["faces"].astype(np.int64),
-                marker_vertices=file["marker_vertices"].astype(np.int64),
-            )
-        except KeyError as missing:
-            raise InputError(f"{path} is not a compact body file: {missing}") from missing
+    sparse = ("posedirs", "weights", "joint_regressor")
+    names = [f"{name}_{part}" for name in sparse for part in ("data", "columns", "counts")]
+    file = read_arrays(path, ("v_template", "shapedirs", "faces", "marker_vertices", *names))
+    num_vertices = len(file["v_template"])
+    return BodyArrays(
+        v_template=file["v_template"],
+        shapedirs=file["shapedirs"].astype(np.float32),
+        posedirs=_dense(file, "posedirs", num_vertices * 3, NUM_POSE_FEATURES).reshape(
+            num_vertices, 3, NUM_POSE_FEATURES
+        ),
+        weights=_dense(file, "weights", num_vertices, NUM_JOINTS),
+        joint_regressor=_dense(file, "joint_regressor", NUM_JOINTS, num_vertices),
+        faces=file["faces"].astype(np.int64),
+        marker_vertices=file["marker_vertices"].astype(np.int64),
+    )
 
 
 def write_compact(path: Path, body: BodyArrays) -> None:
@@ -132,7 +132,7 @@ def _sparse(name: str, dense: np.ndarray, dtype: type, index_dtype: type) -> dic
     }
 
 
-def _dense(file: np.lib.npyio.NpzFile, name: str, rows: int, columns: int) -> np.ndarray:
+def _dense(file: dict[str, np.ndarray], name: str, rows: int, columns: int) -> np.ndarray:
     dense = np.zeros((rows, columns), np.float32)
     row_of_value = np.repeat(np.arange(rows), file[f"{name}_counts"])
     dense[row_of_value, file[f"{name}_columns"]] = file[f"{name}_data"]

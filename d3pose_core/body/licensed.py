@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.body.arrays import NUM_POSE_FEATURES, BodyArrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
@@ -158,14 +158,13 @@ def _read(path: Path, allow_pickle: bool) -> dict[str, np.ndarray]:
         raise InputError(f"a body model file ends in .npz or .pkl, got {path}. {WHERE_TO_GET}")
     try:
         if path.suffix == ".pkl":
-            return _select(path, _unpickle(path))
-        # Only the arrays that we ask for are read, so that objects elsewhere in the file do no harm.
-        with np.load(path, allow_pickle=False) as file:
-            return _select(path, file)
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile, pickle.UnpicklingError) as error:
+            file = _unpickle(path)
+        else:
+            # Only the arrays that we ask for are read, so that objects elsewhere in the file do no harm.
+            file = read_arrays(path, ARRAY_NAMES)
+    except (InputError, OSError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(f"cannot read {path} as a body model: {error}. {WHERE_TO_GET}") from error
+    return _select(path, file)
 
 
 def _unpickle(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.body.arrays import BodyArrays, read_compact
 from d3pose_core.body.licensed import gender_of_file, load_licensed_arrays
 from d3pose_core.body.model import BodyModel
@@ -56,5 +57,4 @@ def keypoint_matrix(convention: str = "blazepose33") -> np.ndarray:
     Conventions: "blazepose33", "coco17", "h36m17", "lsp14"; their names and order are in
     `tools/build_free_body/keypoints.py`. Rows sum to 1.
     """
-    with np.load(_ASSETS / "keypoint_matrices.npz", allow_pickle=False) as file:
-        return file[convention]
+    return read_arrays(_ASSETS / "keypoint_matrices.npz", (convention,))[convention]

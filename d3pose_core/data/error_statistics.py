@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
 
@@ -112,14 +113,14 @@ class ErrorStatistics:
 
     @classmethod
     def load(cls, path: Path = FITTED) -> ErrorStatistics:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [f.name for f in fields(cls) if f.name not in file]
-            if missing:
-                raise InputError(
-                    f"{path} has no fitted errors of landmarks: lacks {missing}; "
-                    "python -m tools.measure_landmarks fit writes it anew"
-                )
-            return cls(**{f.name: torch.from_numpy(file[f.name]).float() for f in fields(cls)})
+        try:
+            arrays = read_arrays(path, [f.name for f in fields(cls)])
+        except InputError as error:
+            raise InputError(
+                f"no fitted errors of landmarks: {error}; python -m tools.measure_landmarks fit writes them "
+                "anew"
+            ) from error
+        return cls(**{name: torch.from_numpy(array).float() for name, array in arrays.items()})
 
     def save(self, path: Path) -> None:
         arrays = {f.name: getattr(self, f.name).numpy() for f in fields(self)}

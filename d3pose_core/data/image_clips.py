@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.data.simulator import Truth, planted_feet
 from d3pose_core.errors import InputError
 from d3pose_core.model.image.features import FrameFeatures
@@ -98,9 +99,8 @@ class ImageClips:
                 f"no image clips at {path}; `python -m tools.render_crops --out {path}` makes them"
             )
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(**{f.name: file[f.name] for f in fields(cls)})
-        except (KeyError, ValueError, OSError) as error:
+            return cls(**read_arrays(Path(path), [f.name for f in fields(cls)]))
+        except InputError as error:
             raise InputError(f"{path} does not hold image clips: {error}") from error
 
     def _rows(self, name: str, clips: Tensor) -> Tensor:

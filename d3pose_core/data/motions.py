@@ -16,6 +16,7 @@ import roma
 import torch
 from torch import Tensor
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_MIRROR, JOINT_NAMES, JOINT_PARENTS
 
@@ -42,9 +43,7 @@ class MotionLibrary:
         for shard in shards:
             if not Path(shard).is_file():
                 raise InputError(f"no motion shard at {shard}; give the path of an .npz shard")
-            with np.load(shard, allow_pickle=False) as file:
-                fields = ("pose_i16", "pose_scale", "root", "start", "split", "label", "skel_J")
-                z = {name: file[name] for name in fields}  # each access of `file` unzips again
+            z = _read_shard(Path(shard))
             leg = float(z["skel_J"][0, 1] - z["skel_J"][:, 1].min())
             self.rest_leg_m = self.rest_leg_m or leg
             for i in np.flatnonzero(z["split"] == split):
@@ -113,6 +112,32 @@ def mirror(windows: MotionWindows, which: Tensor) -> MotionWindows:
         torch.where(which[:, None, None, None, None], rotations, windows.rotations),
         torch.where(which[:, None, None], pelvis, windows.pelvis),
     )
+
+
+def _read_shard(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a shard, of the shapes that the module's docstring gives. Raises InputError."""
+    fields = ("pose_i16", "pose_scale", "root", "start", "split", "label", "skel_J")
+    shard = read_arrays(path, fields)
+    frames, clips = shard["pose_i16"].shape[:1], shard["split"].shape
+    expected = {"pose_i16": (*frames, 72), "pose_scale": (), "root": (*frames, 3)}
+    expected |= {"skel_J": (24, 3), "label": clips, "start": tuple(n + 1 for n in clips)}
+    wrong = [
+        f"{name} {list(shard[name].shape)}, not {list(shape)}"
+        for name, shape in expected.items()
+        if shard[name].shape != shape or shard[name].dtype.kind not in "fiuU"
+    ]
+    start = shard["start"]
+    if wrong or len(clips) != 1 or start.dtype.kind not in "iu":
+        raise InputError(
+            f"{path} is no motion shard: it has {', '.join(wrong) or 'no list of clips'}"
+        )
+    bounds = [0, *start.tolist(), *frames]
+    if sorted(bounds) != bounds:
+        raise InputError(f"{path} is no motion shard: its clips begin at {start[:8].tolist()} ...")
+    leg = shard["skel_J"][0, 1] - shard["skel_J"][:, 1].min()
+    if not 0 < leg < np.inf:
+        raise InputError(f"{path} is no motion shard: its body skel_J has no legs")
+    return shard
 
 
 def widen(windows: MotionWindows, rng: torch.Generator) -> MotionWindows:

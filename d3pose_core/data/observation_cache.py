@@ -6,7 +6,6 @@ Shards are written whole or not at all, so that an interrupted run goes on where
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import fields
 from hashlib import sha256
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.observe.observation import PersonObservation
 from d3pose_core.recording import atomic_path
@@ -100,10 +100,9 @@ class ObservationCache:
                 f"{path} is missing: run `d3pose prepare` again, it goes on where it stopped"
             )
         try:
-            with np.load(path, allow_pickle=False) as file:
-                counts = file["count"]
-                columns = {name: file[name] for name in _COLUMNS}
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            columns = read_arrays(path, ("count", *_COLUMNS))
+            counts = _counts(path, columns)
+        except InputError as error:
             raise InputError(f"{path} is damaged ({error}): delete it and prepare again") from error
         if frames is not None and len(counts) != frames:
             raise InputError(
@@ -114,6 +113,18 @@ class ObservationCache:
             out.append([_observation(columns, row + i) for i in range(count)])
             row += count
         return out
+
+
+def _counts(path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
+    """People of each frame [F], taken out of `columns`, whose rows they must add up to."""
+    counts = columns.pop("count")
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise InputError(f"count can't be {counts.dtype} {list(counts.shape)}")
+    for name, (shape, dtype) in _COLUMNS.items():
+        found = columns[name]
+        if found.shape != (int(counts.sum()), *shape) or found.dtype != dtype:
+            raise InputError(f"{name} can't be {found.dtype} {list(found.shape)}")
+    return counts
 
 
 def _observation(columns: dict[str, np.ndarray], row: int) -> PersonObservation:

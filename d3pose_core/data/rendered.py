@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.simulator import TrainingBatch, Truth, planted_feet
 from d3pose_core.errors import InputError
@@ -83,11 +84,8 @@ class RenderedSet:
                 raise InputError(
                     f"no recording at {path}; python -m tools.measure_landmarks record makes one"
                 )
-            with np.load(path, allow_pickle=False) as file:
-                missing = [f.name for f in fields(cls) if f.name not in file]
-                if missing:
-                    raise InputError(f"{path} is no recording of rendered people: lacks {missing}")
-                parts.append({f.name: _tensor(file[f.name]) for f in fields(cls)})
+            arrays = read_arrays(Path(path), [f.name for f in fields(cls)])
+            parts.append({name: _tensor(array) for name, array in arrays.items()})
         frames = {len(part["seen"][0]) for part in parts}
         if len(frames) != 1:
             raise InputError(f"recordings must have equal numbers of frames, got {sorted(frames)}")

@@ -34,7 +34,7 @@ def load_regressor(path: Path | None, protocol: DatasetProtocol) -> np.ndarray |
         )
     try:
         matrix = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # numpy's parser of headers raises whatever it comes upon
         raise InputError(f"{path} is no .npy file with a regressor: {error}") from error
     if matrix.ndim != 2 or len(matrix) != 17:
         raise InputError(f"{path}: a regressor must be [17, V], got {list(matrix.shape)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_NAMES
 
@@ -40,6 +40,7 @@ class Tracks:
     frame_times: np.ndarray  # [F] s, increasing: every frame, also those with nobody
     frame_id: str = ""  # of the frame of reference; "" if the file does not say
     parameters: BodyParameters | None = None
+    joint_confidence: np.ndarray | None = None  # [N, J] 0..1
 
     def __post_init__(self) -> None:
         rows = len(self.time)
@@ -54,6 +55,10 @@ class Tracks:
                     f"{name} must have shape {list(shape)} with {len(self.joint_names)} joint names, "
                     f"got {list(getattr(self, name).shape)}"
                 )
+        if self.joint_confidence is not None:
+            got, wanted = list(self.joint_confidence.shape), [rows, len(self.joint_names)]
+            if got != wanted:
+                raise InputError(f"joint_confidence must have shape {wanted}, got {got}")
         if self.parameters is not None:
             for name, shape in _PARAMETERS.items():
                 got = getattr(self.parameters, name).shape
@@ -72,7 +77,7 @@ def load_tracks(path: Path) -> Tracks:
 
     Needed: `time` [N] s, `track_id` [N], `joints` [N, J, 3] m. Optional: `joint_names` [J] (without them J
     must be the 24 of SMPL), `frame_times` [F] s, `frame_id`, `body_model`, and `global_orient`, `body_pose`,
-    `betas`, `transl` as in people.npz, all of them or none.
+    `betas`, `transl` as in people.npz, all of them or none; `joint_confidence` [N, J].
 
     Where `frame_times` is absent, frames without people are found from `frame` [N], the index of the
     frame: those before and between the rows are known, those after the last row are not.
@@ -80,15 +85,11 @@ def load_tracks(path: Path) -> Tracks:
     Raises:
         InputError: no such file, or not in this form.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
+    arrays = read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        _check_kinds(path, arrays)
         time, joints = arrays["time"].astype(np.float64), arrays["joints"].astype(np.float32)
         track_id = arrays["track_id"].astype(np.int64)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not an .npz file of arrays: {error}") from error
     except KeyError as error:
         needed = "time [N], track_id [N] and joints [N, J, 3]"
         raise InputError(f"{path} lacks {error}: it must have {needed}") from error
@@ -107,9 +108,23 @@ def load_tracks(path: Path) -> Tracks:
         raise InputError(f"{path} has {', '.join(given)} but lacks {missing}: give all or none")
     try:
         frame_id = str(arrays.get("frame_id", ""))
-        return Tracks(time, track_id, joints, names, frame_times, frame_id, parameters)
+        confidence = arrays.get("joint_confidence")
+        confidence = None if confidence is None else confidence.astype(np.float32)
+        return Tracks(time, track_id, joints, names, frame_times, frame_id, parameters, confidence)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _check_kinds(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Numbers where numbers belong, texts where texts do, and columns that have rows."""
+    texts = {"joint_names": 1, "frame_id": 0, "body_model": 0}
+    columns = {"time": 1, "track_id": 1, "joints": 3, "frame": 1, "frame_times": 1}
+    for name, array in arrays.items():
+        kinds, dimensions = ("US", texts[name]) if name in texts else ("fiu", columns.get(name))
+        if name in (*texts, *columns, *_PARAMETERS) and (
+            array.dtype.kind not in kinds or dimensions not in (None, array.ndim)
+        ):
+            raise InputError(f"{path}: {name} can't be {array.dtype} {list(array.shape)}")
 
 
 def _frame_times(time: np.ndarray, frame: np.ndarray | None) -> np.ndarray:

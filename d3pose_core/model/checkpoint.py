@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from d3pose_core.errors import InputError
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.model.weights_file import read_weights
 
 FORMAT = "d3pose-1"
 SHIPPED_WEIGHTS = ("d3pose-landmarks",)
@@ -41,9 +42,12 @@ def weights_path(name_or_path: str | Path) -> Path:
 
 
 def load_notes(path: Path) -> dict:
-    """What `save_model` was told of how the weights came to be."""
-    with safe_open(path, framework="pt") as file:
-        return json.loads((file.metadata() or {}).get("notes", "{}"))
+    """What `save_model` was told of how the weights came to be. Raises InputError for a damaged file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {}).get("notes", "{}"))
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a safetensors file, or is damaged: {error}") from error
 
 
 def load_model(name_or_path: str | Path, device: str = "cpu") -> D3Pose:
@@ -61,23 +65,9 @@ def load_model(name_or_path: str | Path, device: str = "cpu") -> D3Pose:
             f"no weights at {str(name_or_path)!r}: give a .safetensors file written by `d3pose train`, "
             f"or one of the shipped weights {', '.join(SHIPPED_WEIGHTS)}"
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(
-            f"{path} is not a safetensors file or is damaged ({error}); fetch or train it again"
-        ) from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is not a {FORMAT} checkpoint (its format says {metadata.get('format')!r})"
-        )
-    model = D3Pose(D3PoseConfig.from_dict(json.loads(metadata["config"])))
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
-    if missing or unexpected:
-        raise InputError(
-            f"{path} does not fit this version of the network: missing {missing[:3]}, "
-            f"unexpected {unexpected[:3]}"
-        )
+    file = read_weights(path, FORMAT, "fetch or train it again")
+    config = file.build(lambda: D3PoseConfig.from_dict(file.read_json("config")))
+    file.check_size(config.least_size, "a network as it describes")
+    model = file.build(lambda: D3Pose(config))
+    file.fill(model, "this version of the network")
     return model.eval().to(torch.device(device))

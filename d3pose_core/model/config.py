@@ -6,10 +6,21 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from d3pose_core.configuration import options
 from d3pose_core.errors import InputError
 
 VARIANTS = ("swin", "basic")
 LANDMARK_SLOTS = 36  # the length of `tokens.SLOT_ORDER`
+
+_MOST_FRAMES, _MOST_BLOCKS = 1000, 100
+_BASIC: dict[str, Any] = {
+    "variant": "basic",
+    "embed_dims": (128,) * 4,
+    "heads": (4,) * 4,
+    "slots": (1,) * 4,
+    "slot_windows": (1,) * 4,
+    "encoder_frames": 30,
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,12 @@ class D3PoseConfig:
                 raise InputError(
                     f"{name} must have one entry a stage ({stages}), got {getattr(self, name)}"
                 )
+        sizes = (*self.embed_dims, *self.depths, *self.heads, *self.slots, *self.slot_windows)
+        sizes += (self.merged_landmark_dim, self.decoder_dim, self.decoder_heads)
+        if min(sizes, default=0) < 1 or not self.mlp_ratio > 0 or max(self.depths) > _MOST_BLOCKS:
+            raise InputError(
+                f"sizes must be positive, and a stage has at most {_MOST_BLOCKS} blocks, got {self}"
+            )
         for dim, heads in zip(
             (*self.embed_dims, self.decoder_dim), (*self.heads, self.decoder_heads), strict=True
         ):
@@ -64,9 +81,10 @@ class D3PoseConfig:
                 f"the basic variant has no windows: slot_windows must be {self.slots}, "
                 f"got {self.slot_windows}"
             )
-        if self.encoder_frames < 2 or self.decoder_frames < 2:
+        frames = (self.encoder_frames, self.decoder_frames)
+        if min(frames) < 2 or max(frames) > _MOST_FRAMES:
             raise InputError(
-                "the windows must span at least 2 frames, got "
+                f"the windows must span 2 to {_MOST_FRAMES} frames, got "
                 f"encoder_frames={self.encoder_frames}, decoder_frames={self.decoder_frames}"
             )
 
@@ -76,38 +94,26 @@ class D3PoseConfig:
         merges = self.slots[0] != LANDMARK_SLOTS
         return self.merged_landmark_dim if merges else self.embed_dims[0]
 
+    @property
+    def least_size(self) -> float:
+        """Weights that such a network has at least: four matrices of attention and a block's MLP."""
+        blocks = sum(
+            depth * dim**2 for depth, dim in zip(self.depths, self.embed_dims, strict=True)
+        )
+        blocks += len(self.depths) * self.decoder_dim**2
+        return (4 + 2 * self.mlp_ratio) * blocks + self.merged_landmark_dim
+
     @classmethod
     def basic(cls, **changes: Any) -> D3PoseConfig:
         """Plain attention over time instead of shifted windows over time and body."""
-        sizes: dict[str, Any] = {
-            "variant": "basic",
-            "embed_dims": (128,) * 4,
-            "heads": (4,) * 4,
-            "slots": (1,) * 4,
-            "slot_windows": (1,) * 4,
-            "encoder_frames": 30,
-        }
-        return cls(**sizes | changes)
+        return cls(**_BASIC | changes)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> D3PoseConfig:
         """From a parsed JSON or YAML mapping; unknown names are an error, lists become tuples."""
-        options = network_options(cls, values)
-        return cls.basic(**options) if options.get("variant") == "basic" else cls(**options)
+        if isinstance(values, dict) and values.get("variant") == "basic":
+            values = {**_BASIC, **values}
+        return options(cls, values, "the network's configuration", "network options")
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
-
-
-def network_options(config: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a configuration class from a parsed mapping; lists become tuples.
-
-    Raises InputError for names that are no fields of `config`.
-    """
-    known = {field.name for field in dataclasses.fields(config)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InputError(f"unknown network options {unknown}; known are {sorted(known)}")
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from d3pose_core.body import load_body
 from d3pose_core.data.motions import SHARD_FPS, MotionLibrary
@@ -26,6 +25,7 @@ from d3pose_core.model.baselines.checkpoint import load_peer
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.peers import train_peer
+from d3pose_core.configuration import options, read_mapping
 
 ONE_EURO = "one_euro"
 ONE_EURO_SEQUENCES = 48  # of the validation people, to choose the filter's settings on
@@ -59,26 +59,14 @@ class ComparisonConfig:
         """Read a YAML file; unknown names are errors."""
         if not Path(path).is_file():
             raise InputError(f"no comparison at {path}; see config/bench_models.yaml")
-        values = yaml.safe_load(Path(path).read_text())
-        known = {f.name for f in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or not set(values) <= known:
-            found = sorted(set(values) - known) if isinstance(values, dict) else type(values)
-            raise InputError(f"{path}: unknown options {found}; known are {sorted(known)}")
-        options: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**options)
+        return options(cls, read_mapping(path), path)
 
     def training_of(self, network: str) -> TrainConfig:
         """The training configuration of one network."""
-        known = {f.name for f in dataclasses.fields(TrainConfig)}
-        unknown = sorted(set(self.changes) - known)
-        if unknown:
-            raise InputError(f"unknown training options {unknown} under `changes`")
-        output = str(Path(self.output) / network)
-        changes: dict[str, Any] = {**self.changes, "output": output}
-        return dataclasses.replace(TrainConfig.load(self.training), **changes)
+        training = TrainConfig.load(self.training)
+        values = {f.name: getattr(training, f.name) for f in dataclasses.fields(training)}
+        values |= {**self.changes, "output": str(Path(self.output) / network)}
+        return options(TrainConfig, values, "`changes` to the training", "training options")
 
 
 def compare(config: ComparisonConfig) -> str:

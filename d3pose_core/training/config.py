@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import yaml
 
 from d3pose_core.body import FREE_BODIES
 from d3pose_core.errors import InputError
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.training.losses import LossWeights
 from d3pose_core.training.optimizer import OPTIMIZERS
+from d3pose_core.configuration import options, read_mapping
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -76,15 +74,9 @@ class TrainConfig:
         """Read a YAML file; unknown names are errors."""
         if not Path(path).is_file():
             raise InputError(f"no training configuration at {path}; see config/train/")
-        values = yaml.safe_load(Path(path).read_text())
-        known = {f.name for f in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) - known:
-            found = sorted(set(values) - known) if isinstance(values, dict) else type(values)
-            raise InputError(f"{path}: unknown training options {found}; known are {sorted(known)}")
-        for name in ("motions", "measured"):
-            values[name] = tuple(values.get(name, ()))
+        values = read_mapping(path)
         if "network" in values:
             values["network"] = D3PoseConfig.from_dict(values["network"])
         if "loss" in values:
-            values["loss"] = LossWeights(**values["loss"])
-        return cls(**values)
+            values["loss"] = options(LossWeights, values["loss"], path, "weights of the loss")
+        return options(cls, values, path, "training options")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import yaml
 
 from d3pose_core.errors import InputError
 from d3pose_core.model.image.config import ImageConfig
 from d3pose_core.training.losses import LossWeights
+from d3pose_core.configuration import options, read_mapping
 
 
 @dataclass(frozen=True)
@@ -48,26 +46,18 @@ class ImageTrainConfig:
     @classmethod
     def load(cls, path: str | Path) -> ImageTrainConfig:
         """Read a YAML file; unknown names are errors."""
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = read_mapping(path)
         values.pop("variant", None)
-        unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
-        if unknown:
-            known = sorted(f.name for f in dataclasses.fields(cls))
-            raise InputError(f"{path}: unknown training options {unknown}; known are {known}")
         if "network" in values:
             values["network"] = ImageConfig.from_dict(values["network"])
         if "loss" in values:
-            values["loss"] = LossWeights(**values["loss"])
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise InputError(f"{path}: {error}; see config/train/image_small.yaml") from error
+            values["loss"] = options(LossWeights, values["loss"], path, "weights of the loss")
+        return options(cls, values, path, "training options")
 
 
 def is_image_config(path: str | Path) -> bool:
     """Whether a training configuration says `variant: image`."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        return read_mapping(path).get("variant") == "image"
+    except InputError:
         return False  # whoever reads it next says what is wrong
-    return isinstance(values, dict) and values.get("variant") == "image"

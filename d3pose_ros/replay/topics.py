@@ -28,8 +28,8 @@ class BagTopic:
 def list_topics(path: Path) -> list[BagTopic]:
     """All topics of a bag by name. InputError for a bag that can't be read."""
     counts: dict[tuple[str, str], int] = {}
-    with open_bag(path) as reader:
-        for connection in reader.connections:
+    with open_bag(path) as bag:
+        for connection in bag.connections:
             key = (connection.topic, connection.msgtype)
             counts[key] = counts.get(key, 0) + connection.msgcount
     return [BagTopic(*key, count) for key, count in sorted(counts.items())]

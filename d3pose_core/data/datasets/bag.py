@@ -6,13 +6,16 @@ The bag's own message definitions are used, so that ROS need not be installed.
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.typesys import Stores, get_typestore
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
+from d3pose_core.bag_file import BagFile, deserialized, opened
 from d3pose_core.camera import Intrinsics
 from d3pose_core.data.datasets.dataset import Dataset
 from d3pose_core.data.datasets.sequence import (
@@ -51,32 +54,24 @@ class Bag(Dataset):
         super().__init__(path if path.is_dir() else path.parent, split, bodies)
 
     def _find(self) -> list[str]:
-        with self._reader() as reader:
-            topics = {c.topic for c in reader.connections if c.msgtype == PEOPLE_TYPE}
+        with opened(self._bag) as bag:
+            topics = {c.topic for c in bag.connections if c.msgtype == PEOPLE_TYPE}
         return sorted(topics)
-
-    def _reader(self) -> AnyReader:
-        try:
-            store = get_typestore(Stores.ROS2_KILTED)
-            return AnyReader([self._bag], default_typestore=store)
-        except (AnyReaderError, OSError) as error:
-            raise InputError(f"{self._bag} is not a readable bag: {error}") from error
 
     def load(self, name: str) -> DatasetSequence:
         camera, messages = None, []
-        try:
-            with self._reader() as reader:
-                wanted = [
-                    c for c in reader.connections if c.topic == name or c.msgtype == CAMERA_TYPE
-                ]
-                for connection, _, data in reader.messages(wanted):
-                    if connection.msgtype == CAMERA_TYPE:
-                        if camera is None:
-                            camera = _camera(reader.deserialize(data, connection.msgtype))
-                    else:
-                        messages.append(reader.deserialize(data, connection.msgtype))
-        except (AnyReaderError, OSError, KeyError) as error:
-            raise InputError(f"{self._bag}: {name} can't be read: {error!r}") from error
+        with opened(self._bag) as bag:
+            types = _types(bag)
+            wanted = [
+                c
+                for c in bag.connections
+                if c.msgtype == CAMERA_TYPE or (c.topic, c.msgtype) == (name, PEOPLE_TYPE)
+            ]
+            for connection, _, data in bag.messages(wanted):
+                if connection.msgtype == PEOPLE_TYPE:
+                    messages.append(deserialized(types, data, PEOPLE_TYPE, name))
+                elif camera is None:
+                    camera = _camera(deserialized(types, data, CAMERA_TYPE, connection.topic))
         if not messages:
             raise InputError(f"{self._bag}: topic {name} is empty")
         stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
@@ -100,6 +95,30 @@ class Bag(Dataset):
             people=tuple(_person(i, rows[i], frames, gender) for i in sorted(rows)),
             intrinsics=camera,
         )
+
+
+def _types(bag: BagFile) -> Typestore:
+    """ROS's own types, and people as the bag defines them; no other definition of the bag is looked at."""
+    definitions = (c.msgdef for c in bag.connections if c.msgtype == PEOPLE_TYPE)
+    text = next((d.data for d in definitions if d.format == MessageDefinitionFormat.MSG), None)
+    if text is None:
+        raise InputError(
+            f"{bag.path} does not hold the definition of {PEOPLE_TYPE}; record it with a newer ros2 bag, or "
+            "as .mcap"
+        )
+    try:
+        return _with_people(text)
+    except Exception as error:  # of rosbags' parsers, for which there is no common base
+        raise InputError(
+            f"{bag.path}: its definition of {PEOPLE_TYPE} can't be used: {error}"
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _with_people(definition: str) -> Typestore:
+    types = get_typestore(Stores.ROS2_KILTED)
+    types.register(get_types_from_msg(definition, PEOPLE_TYPE))
+    return types
 
 
 def _person(track_id: int, rows: list[tuple[int, Any]], frames: int, gender: str) -> DatasetPerson:

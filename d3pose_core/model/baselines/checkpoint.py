@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save_file
 
 from d3pose_core.errors import InputError
 from d3pose_core.model.baselines import build_peer
 from d3pose_core.model.baselines.base import Peer
+from d3pose_core.model.weights_file import read_weights
 
 FORMAT = "d3pose-peer-1"
+_LARGEST = 8192  # width, number of layers, and so on, of any network here
 
 
 def save_peer(peer: Peer, path: Path, notes: dict | None = None) -> None:
@@ -38,19 +40,15 @@ def load_peer(path: Path) -> Peer:
     """
     if not path.is_file():
         raise InputError(f"no weights at {path}; `d3pose bench-models` trains them")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged ({error}); delete it and train it again") from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(f"{path} is not a {FORMAT} file (it says {metadata.get('format')!r})")
-    peer = build_peer(metadata["name"], **json.loads(metadata["sizes"]))
-    missing, unexpected = peer.load_state_dict(tensors, strict=False)
-    if missing or unexpected:
-        raise InputError(
-            f"{path} does not fit {metadata['name']!r}: missing {missing[:3]}, "
-            f"unexpected {unexpected[:3]}; delete it and train it again"
-        )
+    file = read_weights(path, FORMAT, "delete it and train it again")
+    sizes, name = file.read_json("sizes"), file.metadata.get("name", "")
+    if not isinstance(sizes, dict) or not all(
+        isinstance(size, int | float) and 0 <= size <= _LARGEST for size in sizes.values()
+    ):
+        raise InputError(f"{path}: sizes must be numbers up to {_LARGEST} by name, got {sizes!r}")
+    with torch.device("meta"):  # only counted
+        sketch = file.build(lambda: build_peer(name, **sizes))
+    file.check_size(sum(p.numel() for p in sketch.parameters()), f"a network of sizes {sizes}")
+    peer = file.build(lambda: build_peer(name, **sizes))
+    file.fill(peer, repr(name))
     return peer.eval()

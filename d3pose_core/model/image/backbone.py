@@ -34,6 +34,11 @@ class Backbone(nn.Module):
         super().__init__()
         timm = _import_timm()
         options = {"pretrained": pretrained, "num_classes": 0}
+        # Names such as hf-hub:... would have timm download what a checkpoint's text says.
+        if not timm.is_model(name):
+            raise InputError(
+                f"timm can't build the backbone {name!r}: timm.list_models() names those it has"
+            )
         try:
             try:
                 self.network = timm.create_model(name, img_size=image_size, **options)

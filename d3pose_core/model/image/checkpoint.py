@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save_file
 
 from d3pose_core.errors import InputError
 from d3pose_core.model.image.backbone import Backbone
 from d3pose_core.model.image.config import ImageConfig
 from d3pose_core.model.image.network import ImageD3Pose
+from d3pose_core.model.weights_file import read_weights
 
 FORMAT = "d3pose-image-1"
 
@@ -45,25 +46,14 @@ def load_image_model(path: str | Path) -> tuple[ImageD3Pose, Backbone]:
     """
     if not Path(path).is_file():
         raise InputError(f"no weights at {path}: give a file written by `d3pose train`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file or is damaged ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is not a {FORMAT} checkpoint (its format says {metadata.get('format')!r})"
-        )
-    config = ImageConfig.from_dict(json.loads(metadata["config"]))
-    network, backbone = ImageD3Pose(config), Backbone(config.backbone, config.image_size)
+    file = read_weights(Path(path), FORMAT, "train it again")
+    config = file.build(lambda: ImageConfig.from_dict(file.read_json("config")))
+    file.check_size(config.least_size, "a network as it describes")
+    with torch.device("meta"):  # only counted
+        sketch = file.build(lambda: Backbone(config.backbone, config.image_size))
+    file.check_size(sum(p.numel() for p in sketch.parameters()), f"the backbone {config.backbone}")
+    network = file.build(lambda: ImageD3Pose(config))
+    backbone = file.build(lambda: Backbone(config.backbone, config.image_size))
     for part, module in (("network", network), ("backbone", backbone)):
-        start = f"{part}."
-        own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
-        missing, unexpected = module.load_state_dict(own, strict=False)
-        if missing or unexpected:
-            raise InputError(
-                f"{path} does not fit this version of the {part}: missing {missing[:3]}, "
-                f"unexpected {unexpected[:3]}"
-            )
+        file.fill(module, f"this version of the {part}", f"{part}.")
     return network.eval(), backbone.eval()

@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from d3pose_core.configuration import options
 from d3pose_core.errors import InputError
-from d3pose_core.model.config import D3PoseConfig, network_options
+from d3pose_core.model.config import D3PoseConfig
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class ImageConfig:
                 raise InputError(
                     f"{name} must have one entry a stage ({stages}), got {getattr(self, name)}"
                 )
+        sizes = (*self.embed_dims, *self.depths, *self.heads, *self.slots, self.window, self.width)
+        sizes += (self.tokens, self.parts, self.patch, self.image_size)
+        if min(sizes, default=0) < 1 or not self.mlp_ratio > 0 or max(self.depths) > 100:
+            raise InputError(f"sizes must be positive, and depths at most 100, got {self}")
         for dim, heads in zip(self.embed_dims, self.heads, strict=True):
             if dim % heads:
                 raise InputError(f"a width of {dim} does not divide into {heads} heads")
@@ -66,6 +71,15 @@ class ImageConfig:
         """Numbers in a row: 192 in the original model."""
         return self.width // self.parts
 
+    @property
+    def least_size(self) -> float:
+        """Weights that such a network has at least: four matrices of attention and a block's MLP."""
+        blocks = sum(
+            depth * dim**2 for depth, dim in zip(self.depths, self.embed_dims, strict=True)
+        )
+        blocks += len(self.depths) * self.decoder_dim**2
+        return (4 + 2 * self.mlp_ratio) * blocks
+
     def decoder_config(self) -> D3PoseConfig:
         """What the decoder, which both variants share, reads of a configuration."""
         return D3PoseConfig(
@@ -80,7 +94,7 @@ class ImageConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageConfig:
         """From a parsed JSON or YAML mapping; unknown names are an error, lists become tuples."""
-        return cls(**network_options(cls, values))
+        return options(cls, values, "the network's configuration", "network options")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
