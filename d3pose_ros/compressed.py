@@ -7,14 +7,20 @@ of the raw image, STORED the order in which the codec was given its channels. Dr
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage
 
 from d3pose_ros.image_error import ImageError
 
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CompressedImage
+
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+# Twice an 8K picture. A small file may claim, and hold, far more pixels than there is memory for.
+MAX_PIXELS = 2**26
 # A picture's orientation tag turns it away from what camera_info describes; pixels stay where they are.
 _COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _AS_STORED = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
@@ -32,6 +38,7 @@ def decode(message: CompressedImage) -> tuple[np.ndarray, str]:
     if not data:
         raise ImageError("empty_image", "got a compressed image without data; check the driver")
     _check_complete(data, message.format)
+    _check_size(data, message.format)
     original, _, stored = message.format.partition(";")
     is_mosaic = original.strip().startswith("bayer_")
     try:
@@ -65,6 +72,38 @@ def _check_complete(data: bytes, form: str) -> None:
         )
     if not complete:
         raise _damaged(data, form, "its end is missing")
+
+
+def _check_size(data: bytes, form: str) -> None:
+    """By the header, before anything is decoded."""
+    width, height = _png_size(data) if data.startswith(_PNG_START) else _jpeg_size(data)
+    if width * height > MAX_PIXELS:
+        raise _damaged(data, form, f"its header claims {width}x{height} pixels")
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """Width and height, px, which the first chunk begins with."""
+    size = data[16:24]
+    return int.from_bytes(size[:4], "big"), int.from_bytes(size[4:], "big")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height, px, of the frame header; (0, 0) without one, which is left to the decoder."""
+    position = 2
+    while (position := data.find(b"\xff", position)) >= 0 and position + 9 <= len(data):
+        marker = data[position + 1]
+        if marker == 0xFF:  # padding
+            position += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:  # they have nothing after them
+            position += 2
+        elif marker == 0xDA:  # the picture begins
+            break
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
+            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return 0, 0
 
 
 def _damaged(data: bytes, form: str, reason: str) -> ImageError:

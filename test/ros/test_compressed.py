@@ -1,5 +1,7 @@
 """JPEG and PNG as image_transport and drivers send them, and everything that can be wrong with them."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage
 
+from d3pose_ros.compressed import _jpeg_size
 from d3pose_ros.image_error import ImageError
 from d3pose_ros.images import to_bgr
 
@@ -131,6 +134,37 @@ def test_causes(data, form, cause):
     with pytest.raises(ImageError) as refused:
         to_bgr(CompressedImage(format=form, data=data))
     assert refused.value.cause == cause
+
+
+def test_a_file_that_claims_more_pixels_than_fit_into_memory_is_not_decoded():
+    """An 8K picture has 33 million pixels; these have a hundred times as many, in some kB."""
+    rows = zlib.compress(bytes(2**16))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return len(content).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
+
+    header = (60_000).to_bytes(4, "big") * 2 + bytes((1, 0, 0, 0, 0))  # one bit a pixel, grey
+    bomb = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+    jpeg = bytes(compressed(quarters(), "jpg", "").data)
+    frame = jpeg.index(b"\xff\xc0")
+    wide = jpeg[: frame + 5] + b"\xfd\xe8" * 2 + jpeg[frame + 9 :]  # 65000
+    for data, size in ((bomb, "60000x60000"), (wide, "65000x65000")):
+        with pytest.raises(ImageError, match=f"its header claims {size} pixels") as refused:
+            to_bgr(CompressedImage(format="jpeg", data=data))
+        assert refused.value.cause == "malformed_image"
+
+
+def test_padding_and_segments_before_the_jpegs_frame_are_stepped_over():
+    data = bytes(compressed(quarters(), "jpg", "").data)
+    height, width = quarters().shape[:2]
+    # A comment that looks like a frame header.
+    lure = b"\xff\xfe\x00\x0d\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x00\x00"
+    assert _jpeg_size(data) == (width, height)
+    assert _jpeg_size(data[:2] + lure + b"\xff\xff" + data[3:]) == (width, height)
+    assert _jpeg_size(data[:20]) == (0, 0)
 
 
 @settings(max_examples=150, deadline=None)
