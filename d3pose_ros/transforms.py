@@ -5,6 +5,7 @@ With tf2_ros where it is installed, else with our own buffer (`tf_buffer`) over 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from d3pose_ros.tf_buffer import TransformBuffer
 from d3pose_ros.transform_error import CURABLE, Cause, TransformError
 
 POLL_S = 0.005
+LOG_PERIOD_S = 5.0
 
 
 class TransformSource(Protocol):
@@ -42,8 +44,8 @@ class TransformSource(Protocol):
         ...
 
 
-def open_source(node: Node) -> TransformSource:
-    """Listens with tf2_ros, or without it.
+def open_source(node: Node, count: Callable[[str], object] = lambda event: None) -> TransformSource:
+    """Listens with tf2_ros, or without it. `count` is told events by name; tf2 only logs them.
 
     Raises:
         InputError: there is neither tf2_ros nor tf2_msgs.
@@ -51,7 +53,7 @@ def open_source(node: Node) -> TransformSource:
     try:
         import tf2_ros  # noqa: F401
     except ImportError:
-        return OwnSource(node)
+        return OwnSource(node, count=count)
     return Tf2Source(node)
 
 
@@ -84,7 +86,13 @@ def camera_in(
 class OwnSource:
     """Our own buffer, filled from /tf and /tf_static."""
 
-    def __init__(self, node: Node, buffer: TransformBuffer | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        buffer: TransformBuffer | None = None,
+        count: Callable[[str], object] = lambda event: None,
+    ) -> None:
+        self._count = count
         message_type = tf_message_type()
         self.buffer = buffer or TransformBuffer()
         self._node = node
@@ -111,8 +119,10 @@ class OwnSource:
             try:
                 transform = from_message(stamped.transform)
             except InputError as error:
+                self._count("tf/invalid_transform")
                 self._node.get_logger().warning(
-                    f"ignored a transform of {stamped.child_frame_id}: {error}", once=True
+                    f"ignored a transform of {stamped.child_frame_id[:100]}: {error}",
+                    throttle_duration_sec=LOG_PERIOD_S,
                 )
                 continue
             self.buffer.insert(

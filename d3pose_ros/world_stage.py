@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 class WorldStage:
     """Used by the worker's thread, but for `open` and `close`."""
 
-    def __init__(self, target_frame: str) -> None:
-        """Raises InputError where there is no TF at all."""
+    def __init__(
+        self, target_frame: str, count: Callable[[str], object] = lambda event: None
+    ) -> None:
+        """`count` is told events of TF by name. Raises InputError where there is no TF at all."""
         transforms.tf_message_type()
         self.target_frame = target_frame
+        self._count = count
         self._people = PeopleInWorld()
         self._source: TransformSource | None = None
 
     def open(self, node: Node) -> None:
         """Begins to listen to TF."""
-        self._source = transforms.open_source(node)
+        self._source = transforms.open_source(node, self._count)
 
     def close(self) -> None:
         """Stops listening. Only while the worker does not run."""
