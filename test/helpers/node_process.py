@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from d3pose_ros.msg import SmplPersonArray
 
 WIDTH, HEIGHT = 884, 497  # 1.3 MB: more than Fast DDS' default segment takes
 FRAME_ID = "head_camera_optical_frame"
+# Python and torch have started after 3 s on two free cores; a busy machine may take its time.
+START_S = 180.0
 CAMERA = Intrinsics.from_hfov(60.0, WIDTH, HEIGHT)
 
 
@@ -37,34 +40,48 @@ def clip_frames(count: int) -> list[np.ndarray]:
 class NodeProcess:
     """The node in a process of its own, with everything that a test says to it and hears from it."""
 
-    def __init__(self, graph, log: Path, *parameters: str, **environment: str) -> None:
+    def __init__(
+        self,
+        graph,
+        log: Path,
+        *parameters: str,
+        module: str = "d3pose_ros.node",
+        namespace: str = "",
+        prefix: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
+        """`namespace` of all topics; `prefix`: a command that starts the process, e.g. one that limits it."""
         self.graph = graph
         self.log = log
-        arguments = ["--ros-args"]
+        self.name = f"{namespace}/d3pose".lstrip("/")
+        arguments = ["--ros-args", *(["-r", f"__ns:=/{namespace}"] if namespace else [])]
         for parameter in ("image_reliability:=reliable", "diagnostics_period_s:=0.1", *parameters):
             arguments += ["-p", parameter]
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "d3pose_ros.node", *arguments],
+                [*prefix, sys.executable, "-m", module, *arguments],
                 env={**os.environ, **environment},
                 cwd=log.parent,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self.images = graph.node.create_publisher(Image, "image", QoSProfile(depth=50))
-        self.infos = graph.node.create_publisher(CameraInfo, "camera_info", 1)
-        self.people = graph.collect(SmplPersonArray, "d3pose/people", 100)
+        space = f"/{namespace}" if namespace else ""
+        self.images = graph.node.create_publisher(Image, f"{space}/image", QoSProfile(depth=50))
+        self.infos = graph.node.create_publisher(CameraInfo, f"{space}/camera_info", 1)
+        self.people = graph.collect(SmplPersonArray, f"{self.name}/people", 100)
         self.diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
-        self._get_state = graph.node.create_client(GetState, "d3pose/get_state")
-        self._change_state = graph.node.create_client(ChangeState, "d3pose/change_state")
+        self._get_state = graph.node.create_client(GetState, f"{self.name}/get_state")
+        self._change_state = graph.node.create_client(ChangeState, f"{self.name}/change_state")
 
-    def wait_until(self, condition, what: str, between=lambda: None) -> None:
+    def wait_until(
+        self, condition, what: str, between=lambda: None, timeout_s: float = 60.0
+    ) -> None:
         def checked():
             assert self.process.poll() is None, f"the node ended; it said:\n{self.log.read_text()}"
             return condition()
 
         try:
-            self.graph.wait_until(checked, what, 60.0, between)
+            self.graph.wait_until(checked, what, timeout_s, between)
         except AssertionError as error:
             raise AssertionError(
                 f"{error}\nits diagnostics: {self.values()}\nthe node said:\n{self.log.read_text()}"
@@ -72,7 +89,9 @@ class NodeProcess:
 
     def state(self) -> str:
         """Asks again where no answer comes: a service is announced before its replies can reach us."""
-        self.wait_until(self._get_state.service_is_ready, "the get_state service")
+        self.wait_until(
+            self._get_state.service_is_ready, "the get_state service", timeout_s=START_S
+        )
         for _ in range(20):
             future = self._get_state.call_async(GetState.Request())
             deadline = time.monotonic() + 2.0
@@ -122,7 +141,10 @@ class NodeProcess:
         return {pair.key: pair.value for pair in status.values} if status else {}
 
     def status(self) -> DiagnosticStatus | None:
-        return self.diagnostics[-1].status[0] if self.diagnostics else None
+        for message in reversed(self.diagnostics):
+            if message.status[0].name == f"{self.name}: people":
+                return message.status[0]
+        return None
 
     def wait_for_count(self, key: str, value: int) -> None:
         self.wait_until(lambda: self.values().get(key) == str(value), f"{key} = {value}")
