@@ -36,7 +36,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
                 raise InputError(
                     f"{path} lacks {', '.join(missing)}; it has {', '.join(file.files)}"
                 )
-            _check_size(path, file.zip, wanted)
+            check_size(path, file.zip, wanted)
             arrays = {name: file[name] for name in wanted}
     except InputError:
         raise
@@ -51,8 +51,8 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     return arrays
 
 
-def _check_size(path: Path, archive: zipfile.ZipFile, wanted: list[str]) -> None:
-    """By what the archive says; zipfile reads no more than that of any member."""
+def check_size(path: Path, archive: zipfile.ZipFile, wanted: list[str]) -> None:
+    """By what the archive says; zipfile reads no more than that of any member. Raises InputError."""
     members = {name.removesuffix(".npy") for name in wanted}
     sizes = [i.file_size for i in archive.infolist() if i.filename.removesuffix(".npy") in members]
     most = MOST_UNPACKED + MOST_RATIO * path.stat().st_size

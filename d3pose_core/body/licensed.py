@@ -157,11 +157,8 @@ def _read(path: Path, allow_pickle: bool) -> dict[str, np.ndarray]:
     if path.suffix not in (".npz", ".pkl"):
         raise InputError(f"a body model file ends in .npz or .pkl, got {path}. {WHERE_TO_GET}")
     try:
-        if path.suffix == ".pkl":
-            file = _unpickle(path)
-        else:
-            # Only the arrays that we ask for are read, so that objects elsewhere in the file do no harm.
-            file = read_arrays(path, ARRAY_NAMES)
+        # Only the arrays that we ask for are read, so that objects elsewhere in the file do no harm.
+        file = _unpickle(path) if path.suffix == ".pkl" else read_arrays(path, ARRAY_NAMES)
     except (InputError, OSError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(f"cannot read {path} as a body model: {error}. {WHERE_TO_GET}") from error
     return _select(path, file)

@@ -98,12 +98,14 @@ def read_bvh(path: Path) -> Skeleton:
         frames, frame_s = int(match.group(1)), float(match.group(2))
         values = np.array(motion[match.end() :].split(), np.float64)
         count = sum(map(len, channels))
-        if len(values) < frames * count or not frames or frame_s <= 0:
+        if len(values) < frames * count or not frames or not count or not 0 < frame_s < np.inf:
             raise ValueError(f"{frames} frames of {count} numbers announced, {len(values)} found")
-    except (ValueError, IndexError) as error:
+        values = values[: frames * count].reshape(frames, count)
+        if not (np.isfinite(values).all() and np.isfinite(offsets).all()):
+            raise ValueError("it holds numbers that are not finite")
+        rotations, positions = _pose(parents, offsets, channels, values)
+    except (ValueError, IndexError, OSError) as error:
         raise InputError(f"{path} is no BVH file, or is cut off: {error}") from error
-    values = values[: frames * count].reshape(frames, count)
-    rotations, positions = _pose(parents, offsets, channels, values)
     return Skeleton(tuple(names), tuple(parents), offsets, rotations, positions, frame_s)
 
 

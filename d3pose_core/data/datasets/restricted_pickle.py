@@ -10,6 +10,7 @@ import codecs
 import collections
 import io
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from d3pose_core.array_file import check_size
 from d3pose_core.errors import InputError
 
 try:
@@ -32,18 +34,40 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return codecs.encode(text, "latin1")
 
 
+def _plain(kind: type) -> Any:
+    """`kind` made of what pickles give: a container's contents or a text, never a size to be filled."""
+
+    def make(*given: Any) -> Any:
+        if kind in (bytes, bytearray) and any(isinstance(each, int) for each in given):
+            raise pickle.UnpicklingError(f"{kind.__name__} of a size")
+        return kind(*given)
+
+    return make
+
+
+class _Array:
+    """Stands for numpy.ndarray, which pickles name and do not call: called, it takes any size of memory."""
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
+    """An empty array, as pickles begin one; its content comes with the state."""
+    if kind is not _Array or tuple(shape) != (0,):
+        raise pickle.UnpicklingError(f"an array that begins as {kind!r}, {shape!r}")
+    return multiarray._reconstruct(np.ndarray, (0,), code)
+
+
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): collections.OrderedDict,
 }
 for _kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset):
     for _module in ("builtins", "__builtin__"):  # the second is what protocols of Python 2 say
-        _ALLOWED[_module, _kind.__name__] = _kind
-_ALLOWED["__builtin__", "unicode"] = str
+        _ALLOWED[_module, _kind.__name__] = _plain(_kind)
+_ALLOWED["__builtin__", "unicode"] = _plain(str)
 for _package in ("numpy.core", "numpy._core"):
-    _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = multiarray._reconstruct
+    _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _reconstruct
     _ALLOWED[f"{_package}.multiarray", "scalar"] = multiarray.scalar
     _ALLOWED[f"{_package}.numeric", "_frombuffer"] = numeric._frombuffer  # type: ignore[attr-defined]
 
@@ -63,17 +87,26 @@ def load_arrays(path: Path) -> Any:
         InputError: not a pickle, a damaged one, or one that asks for anything else.
     """
     try:
-        with path.open("rb") as file:
-            return _Unpickler(file, encoding="latin1").load()
+        return _unpickled(path.read_bytes())
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
         raise InputError(
             f"{path} is refused: {error}. Only pickles of numpy arrays and plain containers are read, "
             "because a pickle can run any code; download the file again from the dataset's own site"
         ) from error
-    except (ValueError, TypeError, IndexError, KeyError, OSError, UnicodeDecodeError) as error:
+    except Exception as error:  # a damaged one may put anything into numpy's hands
         raise InputError(
             f"{path} can't be read: {error!r}; download the file again from the dataset's own site"
         ) from error
+
+
+def _unpickled(data: bytes) -> Any:
+    """Raises UnpicklingError, or whatever a damaged pickle leads to."""
+    # The unpickler's memory is as long as the largest number a pickle gives to an object: ten bytes can ask
+    # for 17 GB. Picklers count from 0, once for each object.
+    for number, (operation, argument, _) in enumerate(pickletools.genops(data)):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > number:
+            raise pickle.UnpicklingError(f"it remembers an object as number {argument}")
+    return _Unpickler(io.BytesIO(data), encoding="latin1").load()
 
 
 class Npz(Mapping[str, np.ndarray]):
@@ -97,14 +130,18 @@ class Npz(Mapping[str, np.ndarray]):
         if name not in self._names:
             raise KeyError(name)
         try:
-            with zipfile.ZipFile(self._path) as archive, archive.open(f"{name}.npy") as file:
-                return _read_npy(file)
+            with zipfile.ZipFile(self._path) as archive:
+                check_size(self._path, archive, [name])
+                with archive.open(f"{name}.npy") as file:
+                    return _read_npy(file)
+        except InputError:
+            raise
         except pickle.UnpicklingError as error:
             raise InputError(
                 f"{self._path}: {name} is refused: {error}. Only arrays and plain containers are read, "
                 "because a pickle can run any code"
             ) from error
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # zipfile's, zlib's, numpy's: whatever they come upon
             raise self._damaged(error) from error
 
     def __iter__(self) -> Iterator[str]:
@@ -126,6 +163,6 @@ def _read_npy(file: IO[bytes]) -> np.ndarray:
         reader = np.lib.format.read_array_header_2_0
     shape, _, dtype = reader(content)
     if dtype.hasobject:
-        return _Unpickler(content, encoding="latin1").load().reshape(shape)
+        return _unpickled(content.read()).reshape(shape)
     content.seek(0)
     return np.lib.format.read_array(content, allow_pickle=False)
