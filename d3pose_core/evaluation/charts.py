@@ -59,8 +59,9 @@ def line_chart(
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
     for tick in _ticks(start, end):
         x, _ = place(tick, bottom)
+        anchor = "middle" if x < WIDTH - 2 * RIGHT else "end"  # within the picture
         parts.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{tick:g} {unit}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="{anchor}">{tick:g} {unit}</text>'
         )
     base = HEIGHT - BOTTOM
     for begin, finish, color in strips:
@@ -110,6 +111,56 @@ def bar_chart(
         end = left + (width - left - right) * max(pair) / highest
         parts.append(f'<text x="{end + 6:.1f}" y="{y + 15}">{pair[0]:.0f}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def reliability_chart(said: Sequence[float], found: Sequence[float], count: Sequence[float]) -> str:
+    """What was found (upwards) over what was said, both 0..1; the diagonal is an honest confidence.
+
+    `count` cases a point: its dot's area, and the bars along the bottom.
+    """
+    size, left, top, bottom = 330, 48, 10, 44
+    width, height = left + size + 130, top + size + bottom
+    base, total = top + size, max(sum(count), 1e-9)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + size * x, base - size * y
+
+    parts = [f'<svg viewBox="0 0 {width} {height}" class="square">']
+    for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+        x, y = place(tick, tick)
+        parts.append(f'<path class="grid" d="M{left} {y:.1f}h{size}M{x:.1f} {top}v{size}"/>')
+        parts.append(
+            f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{100 * tick:.0f} %</text>'
+        )
+        parts.append(
+            f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{100 * tick:.0f} %</text>'
+        )
+    for at, cases in zip(said, count, strict=True):
+        x, y = place(at, 0.3 * cases / max(count))
+        parts.append(
+            f'<rect x="{x - 9:.1f}" y="{y:.1f}" width="18" height="{base - y:.1f}" class="share"/>'
+        )
+    (x0, y0), (x1, y1) = place(0, 0), place(1, 1)
+    parts.append(f'<path class="ideal" d="M{x0} {y0}L{x1} {y1}"/>')
+    points = [place(x, y) for x, y in zip(said, found, strict=True)]
+    line = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    parts.append(f'<path d="M{line}" fill="none" stroke="var(--accent)" stroke-width="2"/>')
+    for (x, y), at, was, cases in zip(points, said, found, count, strict=True):
+        share = cases / total
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{3 + 7 * math.sqrt(share):.1f}" '
+            f'fill="var(--accent)"><title>said {100 * at:.0f} %, found {100 * was:.0f} %, '
+            f"{cases:.0f} joints ({100 * share:.0f} %)</title></circle>"
+        )
+    middle = left + size / 2
+    parts.append(f'<text x="{middle}" y="{base + 38}" text-anchor="middle">confidence said</text>')
+    parts.append(
+        f'<text transform="translate(12 {top + size / 2}) rotate(-90)" text-anchor="middle">'
+        "share found to be right</text>"
+    )
+    parts.append(f'<text x="{x1 + 8}" y="{y1 + 14}">as said</text>')
+    parts.append(f'<text x="{left + size + 8}" y="{base - 4}">how often</text></svg>')
+    return "".join(parts)
 
 
 def pose_picture(
