@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-
-from sensor_msgs.msg import CameraInfo
+from typing import TYPE_CHECKING
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.distortion import EQUIDISTANT, PLUMB_BOB, RATIONAL_POLYNOMIAL, Distortion
 from d3pose_core.errors import InputError
-from d3pose_ros.parameters import AUTO, RECTIFIED
+from d3pose_ros.geometry import AUTO, RECTIFIED
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CameraInfo
 
 # Two sizes show the same field of view when their scales agree to this.
 ASPECT_TOLERANCE = 0.02
@@ -70,14 +72,17 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool = Fals
         )
     scale_x, scale_y = scale_x / binning_x, scale_y / binning_y
     # Pixel centres are at whole numbers, so that the image begins at -0.5 and scales about that point.
-    pinhole = Intrinsics(
-        fx=fx * scale_x,
-        fy=fy * scale_y,
-        cx=(cx - info.roi.x_offset + 0.5) * scale_x - 0.5,
-        cy=(cy - info.roi.y_offset + 0.5) * scale_y - 0.5,
-        width=width,
-        height=height,
-    )
+    try:
+        pinhole = Intrinsics(
+            fx=fx * scale_x,
+            fy=fy * scale_y,
+            cx=(cx - info.roi.x_offset + 0.5) * scale_x - 0.5,
+            cy=(cy - info.roi.y_offset + 0.5) * scale_y - 0.5,
+            width=width,
+            height=height,
+        )
+    except InputError as error:
+        raise CalibrationError("not_calibrated", f"camera_info: {error}") from error
     if rectified:
         return pinhole
     try:

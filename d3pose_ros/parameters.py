@@ -14,13 +14,12 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from d3pose_core.errors import InputError
+from d3pose_ros.geometry import AUTO, DISTORTED, RECTIFIED
 
 RELIABILITIES = ("best_effort", "reliable")
 RAW, COMPRESSED = IMAGE_TRANSPORTS = ("raw", "compressed")
 TF_OUTPUTS = ("none", "root", "joints")
 MESHES = ("body", "free-low", "free-mid", "free-full", "off")
-# The geometry of images: as the lens made them, or straightened by image_proc.
-AUTO, DISTORTED, RECTIFIED = "auto", "distorted", "rectified"
 
 
 def _parameter(

@@ -21,37 +21,16 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 
 from d3pose_core.errors import D3PoseError, InputError
 from d3pose_ros.bag import BagWriter
 from d3pose_ros.events import emit
+from d3pose_ros.recorded_qos import RECORDED_QOS
 
 REPORT_PERIOD_S = 0.2
 # When told to stop: as long as messages still come within DRAIN_S of each other, but not for ever.
 DRAIN_S, DRAIN_AT_MOST_S = 0.3, 3.0
 QUEUE = 1000
-
-_FOREVER = QosTime(9223372036, 854775807)
-# What players offer again: reliable, volatile.
-RECORDED_QOS = Qos(
-    history=QosHistory.KEEP_LAST,
-    depth=10,
-    reliability=QosReliability.RELIABLE,
-    durability=QosDurability.VOLATILE,
-    deadline=_FOREVER,
-    lifespan=_FOREVER,
-    liveliness=QosLiveliness.AUTOMATIC,
-    liveliness_lease_duration=_FOREVER,
-    avoid_ros_namespace_conventions=False,
-)
 
 
 class RecorderNode(Node):

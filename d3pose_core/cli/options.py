@@ -6,7 +6,6 @@ import argparse
 import math
 from pathlib import Path
 
-from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
 
 DEFAULT_HFOV_DEG = 60.0
@@ -51,14 +50,6 @@ def add_recovery_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-frames", type=count, metavar="N", help="stop after so many frames (default: all)"
     )
-
-
-def given_camera(args: argparse.Namespace, width: int, height: int) -> Intrinsics | None:
-    """The camera of `--intrinsics` or `--hfov` for images of this size, px; None without either."""
-    if args.intrinsics is not None:
-        fx, fy, cx, cy = args.intrinsics
-        return Intrinsics(fx, fy, cx, cy, width, height)
-    return None if args.hfov is None else Intrinsics.from_hfov(args.hfov, width, height)
 
 
 def check_output_folder(folder: Path) -> None:

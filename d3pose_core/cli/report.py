@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
 from d3pose_core.recording import Summary
+
+
+class Bar(Protocol):
+    """Shows how far something is."""
+
+    def update(self, n: float = 1) -> object: ...
+
+
+# Total (0: unknown), what is done, and in which unit -> a bar for the block.
+Bars = Callable[[int, str, str], AbstractContextManager[Bar]]
 
 
 def progress_bar(total: int, what: str, unit: str = "frame") -> tqdm:

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from d3pose_core.bag_file import deserialized
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
 from d3pose_core.video import Frame
 from d3pose_ros import calibration
 from d3pose_ros.bag import open_bag, read_bag, typestore
+from d3pose_ros.geometry import AUTO
 from d3pose_ros.images import ImageError, to_bgr
-from d3pose_ros.parameters import AUTO
 from d3pose_ros.replay.topics import BagTopic
 from d3pose_ros.stamps import RESTART_S
 
@@ -84,15 +85,12 @@ class BagImages:
         problem = ""
         for index, received_ns, data in self._in_order():
             try:
-                message: Any = types.deserialize_cdr(data, self.topic.type)
+                message = deserialized(types, data, self.topic.type, self.topic.name)
                 image = to_bgr(message)
-            except ImageError as error:
+            except InputError as error:
                 problem = problem or str(error)
-                self._drop(error.cause, str(error))
-                continue
-            except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
-                problem = problem or f"the message is damaged: {error}"
-                self._drop(UNREADABLE, f"image {index}: the message is damaged: {error}")
+                cause = error.cause if isinstance(error, ImageError) else UNREADABLE
+                self._drop(cause, f"image {index}: {error}")
                 continue
             height, width = image.shape[:2]
             if size not in (None, (width, height)):
@@ -190,9 +188,9 @@ class RecordedCamera:
 
 
 def _raw_messages(path: Path, topic: BagTopic) -> Iterator[tuple[int, bytes]]:
-    with open_bag(path) as reader:
-        wanted = [each for each in reader.connections if each.topic == topic.name]
-        for _, received_ns, data in reader.messages(wanted):
+    with open_bag(path) as bag:
+        wanted = [each for each in bag.connections if each.topic == topic.name]
+        for _, received_ns, data in bag.messages(wanted):
             yield received_ns, data
 
 

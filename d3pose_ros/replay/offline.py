@@ -1,4 +1,4 @@
-"""Lossless replay: every image of a bag through the recovery, without a ROS graph.
+"""Lossless replay: every image of a bag through the recovery, without a ROS graph, and without rclpy.
 
 Two runs on one machine give the same people, to the last bit: nothing here depends on the clock.
 """
@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from rclpy.serialization import serialize_message
-from std_msgs.msg import Header
+from rosbags.typesys.store import Typestore
 
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics
 from d3pose_core.recovery import MeshRecovery
-from d3pose_ros.bag import PEOPLE_TYPE, BagWriter
-from d3pose_ros.messages import people_to_message
-from d3pose_ros.recorder import RECORDED_QOS
+from d3pose_ros.bag import PEOPLE_TYPE, BagWriter, typestore
+from d3pose_ros.messages import MessageTypes, people_to_message
+from d3pose_ros.recorded_qos import RECORDED_QOS
 from d3pose_ros.replay.images import BagImage, BagImages
 
 PEOPLE_TOPIC = "/d3pose/people"
@@ -49,6 +49,8 @@ def replay_offline(
     recorder: PeopleRecorder | None = None
     processed: set[int] = set()
     body = recovery.body
+    store = typestore()
+    types = MessageTypes.of_bags(store)
     began = time.perf_counter()
     with BagWriter(out_bag) as bag:
         bag.add_topic(PEOPLE_TOPIC, PEOPLE_TYPE, RECORDED_QOS)
@@ -57,8 +59,10 @@ def replay_offline(
             started = time.perf_counter()
             people = recovery(image.image, image.stamp_ns * 1e-9, image.intrinsics)
             latency_ms = 1e3 * (time.perf_counter() - started)
-            message = people_to_message(header_of(image), people, body.name, body.gender)
-            bag.write(PEOPLE_TOPIC, image.received_ns, serialize_message(message))
+            header = _header_of(image, store)
+            message = people_to_message(header, people, body.name, body.gender, types)
+            data = bytes(store.serialize_cdr(message, PEOPLE_TYPE))
+            bag.write(PEOPLE_TOPIC, image.received_ns, data)
             recorder.append(image.index, image.time_s, people)
             ids = [person.track_id for person in people]
             statistics.add(latency_ms, recovery.stage_times_ms, ids)
@@ -69,8 +73,7 @@ def replay_offline(
     return Replayed(recorder.table(), statistics, frozenset(processed), fps, dict(images.dropped))
 
 
-def header_of(image: BagImage) -> Header:
+def _header_of(image: BagImage, store: Typestore) -> Any:
     """The header of the image's message."""
-    header = Header(frame_id=image.frame_id)
-    header.stamp.sec, header.stamp.nanosec = divmod(image.stamp_ns, 10**9)
-    return header
+    stamp = store.types["builtin_interfaces/msg/Time"](*divmod(image.stamp_ns, 10**9))
+    return store.types["std_msgs/msg/Header"](stamp, image.frame_id)

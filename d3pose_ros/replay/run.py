@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from d3pose_core.body import FREE_BODIES, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
-from d3pose_core.cli.report import progress_bar, summary_table
+from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.errors import InputError
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
@@ -40,8 +41,14 @@ class ReplayOptions:
     live: bool = False
 
 
-def run_replay(options: ReplayOptions) -> Summary:
-    """Leaves people.mcap, people.npz, overlay.mp4 and summary.json in the folder; prints a table.
+def run_replay(
+    options: ReplayOptions, bars: Bars = progress_bar, say: Callable[[str], object] = print
+) -> Summary:
+    """Leaves people.mcap, people.npz, overlay.mp4 and summary.json in the folder.
+
+    Args:
+        bars: shows how far it is.
+        say: takes what a user wants to read.
 
     Raises:
         InputError: a bag, topic or camera that won't do.
@@ -53,7 +60,7 @@ def run_replay(options: ReplayOptions) -> Summary:
     topic = choose_image_topic(options.bag, options.image)
     camera, source = _camera(options, topic.name)
     images = BagImages(options.bag, topic, camera, options.max_frames)
-    print(f"{images.frame_count} images of {topic.name}; camera: {source}", flush=True)
+    say(f"{images.frame_count} images of {topic.name}; camera: {source}")
     bag = options.out / "people.mcap"
     if options.live:
         from d3pose_ros.replay.live import replay_live
@@ -66,14 +73,14 @@ def run_replay(options: ReplayOptions) -> Summary:
         recovery = MeshRecovery.from_pretrained(
             options.weights, options.device, options.body, options.max_people
         )
-        with progress_bar(images.frame_count, "replay", "image") as bar:
+        with bars(images.frame_count, "replay", "image") as bar:
             replayed = replay_offline(images, recovery, bag, bar.update)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()
     files = [bag, options.out / "people.npz"]
     replayed.table.save(files[1])
     if options.overlay:
         files.append(options.out / "overlay.mp4")
-        _draw(files[-1], images, replayed, options.body)
+        _draw(files[-1], images, replayed, options.body, bars)
     files.append(options.out / "summary.json")
     summary = Summary(
         frames=replayed.statistics.frames,
@@ -93,7 +100,7 @@ def run_replay(options: ReplayOptions) -> Summary:
         },
     )
     summary.save(files[-1])
-    print(summary_table(summary, files))
+    say(summary_table(summary, files))
     return summary
 
 
@@ -113,7 +120,7 @@ def _camera(options: ReplayOptions, image_topic: str) -> tuple[Camera, str]:
     return lambda _, *size: Intrinsics.from_hfov(hfov, *size), source
 
 
-def _draw(path: Path, images: BagImages, replayed: Replayed, body: str) -> None:
+def _draw(path: Path, images: BagImages, replayed: Replayed, body: str, bars: Bars) -> None:
     drawn = load_body("free-mid" if body in FREE_BODIES else body)
-    with progress_bar(images.frame_count, "overlay", "image") as bar:
+    with bars(images.frame_count, "overlay", "image") as bar:
         write_overlay(path, images, replayed.table, drawn, replayed.processed, bar.update)

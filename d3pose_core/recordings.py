@@ -1,0 +1,190 @@
+"""Recordings to process, each with a folder for its results, and what is known there: done, failed, nothing.
+
+A folder's done.json is written last and whole: results without it are not finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from d3pose_core.errors import InputError
+from d3pose_core.recording import atomic_path, package_version
+
+DONE, FAILED = "done.json", "failed.json"
+BAG_SUFFIXES = (".mcap", ".db3")
+
+_SAMPLED_BYTES = 1 << 20  # at each end of a file
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A bag or a clip, and where its results go."""
+
+    source: Path  # absolute
+    folder: Path
+    name: str  # the folder as seen from the output folder
+
+    @property
+    def is_bag(self) -> bool:
+        """A rosbag2, which is a folder or one file; anything else is a clip."""
+        return self.source.is_dir() or self.source.suffix in BAG_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Record:
+    """What done.json or failed.json says about a recording."""
+
+    source: str
+    fingerprint: str  # "" of a recording that could not be read
+    settings: Mapping[str, Any]
+    entries: Mapping[str, Any]  # the rest: numbers of a done one, reasons of a failed one
+
+    def save(self, path: Path) -> None:
+        """Atomically, and with the version of this package."""
+        content = {
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "settings": dict(self.settings),
+            "version": package_version(),
+            **self.entries,
+        }
+        with atomic_path(path) as partial:
+            text = json.dumps(content, indent=2, allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Record | None:
+        """None where there is no such file. InputError if it is another one."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            known = [content.pop(key) for key in ("source", "fingerprint", "settings")]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"{path} is not what d3pose process writes ({error!r}): remove it"
+            ) from error
+        source, fingerprint_, settings = known
+        return cls(source, fingerprint_, settings, content)
+
+
+def assign_folders(sources: Sequence[Path], out: Path, root: Path | None = None) -> list[Recording]:
+    """A folder for each recording: its name without suffix, or its path below `root`, below `out`.
+
+    Raises:
+        InputError: two recordings with one folder, or one that does not lie below `root`.
+    """
+    recordings: dict[Path, Recording] = {}
+    for given in sources:
+        source = Path(os.path.abspath(given))
+        name = source if source.is_dir() else source.with_suffix("")
+        if root is None:
+            name = Path(name.name)
+        else:
+            try:
+                name = name.relative_to(os.path.abspath(root))
+            except ValueError as error:
+                raise InputError(f"{source} does not lie below --root {root}") from error
+        folder = Path(os.path.abspath(out), name)
+        other = recordings.get(folder)
+        if other is not None and other.source != source:
+            raise InputError(
+                f"the results of {other.source} and {source} would both go to {folder}: give --root, a "
+                "folder above all recordings, whose folders are then kept, or rename one"
+            )
+        recordings[folder] = Recording(source, folder, name.as_posix())
+    return list(recordings.values())
+
+
+def fingerprint(source: Path) -> str:
+    """Of a recording's content: names and sizes of its files, and a megabyte at both ends of each.
+
+    It does not depend on where the recording lies or on its times. OSError where it can't be read.
+    """
+    digest = hashlib.sha256()
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    for file in files:
+        if source.is_dir() and not file.is_file():
+            continue
+        name = file.relative_to(source).as_posix() if source.is_dir() else file.name
+        with file.open("rb") as stream:
+            size = file.stat().st_size
+            digest.update(f"{name}\0{size}\0".encode())
+            digest.update(stream.read(_SAMPLED_BYTES))
+            stream.seek(max(stream.tell(), size - _SAMPLED_BYTES))
+            digest.update(stream.read(_SAMPLED_BYTES))
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which recordings are to be processed."""
+
+    to_do: list[Recording]
+    done: list[Recording]
+    failed: dict[Recording, str]  # before, and why
+
+
+def plan(
+    recordings: Sequence[Recording],
+    settings: Mapping[str, Any],
+    redo: bool = False,
+    retry_failed: bool = False,
+) -> Plan:
+    """What is done or has failed is left alone, unless the input changed, or of a failed one the settings.
+
+    Args:
+        redo: process everything anew.
+        retry_failed: process what failed anew.
+
+    Raises:
+        InputError: a folder holds what was made with other settings, and would not go with the rest, or
+            the results of another recording.
+    """
+    result = Plan([], [], {})
+    for recording in recordings:
+        done = Record.load(recording.folder / DONE)
+        failed = Record.load(recording.folder / FAILED)
+        now = _fingerprint_or_none(recording.source)
+        if done is not None and done.source != str(recording.source) and done.fingerprint != now:
+            raise InputError(
+                f"{recording.folder} holds the results of {done.source}: choose another --out for "
+                f"{recording.source}"
+            )
+        # A recording that was taken away after it was done is as it was.
+        if done is not None and not redo and now in ("", done.fingerprint):
+            _check_settings(recording, done.settings, settings)
+            result.done.append(recording)
+        elif (
+            failed is not None
+            and not (redo or retry_failed)
+            and failed.settings == settings
+            and failed.fingerprint == now
+        ):
+            result.failed[recording] = str(failed.entries.get("reason", ""))
+        else:
+            result.to_do.append(recording)
+    return result
+
+
+def _fingerprint_or_none(source: Path) -> str:
+    try:
+        return fingerprint(source)
+    except OSError:
+        return ""
+
+
+def _check_settings(recording: Recording, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differ = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+    if differ:
+        changes = ", ".join(f"{key} {then.get(key)!r}, now {now.get(key)!r}" for key in differ)
+        raise InputError(
+            f"{recording.folder} was made with other settings ({changes}): choose another --out, or give "
+            "--redo to process all recordings anew"
+        )
