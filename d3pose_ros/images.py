@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 from d3pose_ros.compressed import decode
 from d3pose_ros.image_error import ImageError
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CompressedImage, Image
 
 try:
     from cv_bridge import CvBridge
@@ -62,6 +66,33 @@ SUPPORTED_ENCODINGS = tuple(_ENCODINGS)
 _CV_BRIDGE_ENCODINGS = frozenset(
     ("rgb8", "bgra8", "rgba8", "mono8", "mono16", "yuv422", "yuv422_yuy2")
 ) | {name for name in _ENCODINGS if name.startswith("bayer_")}
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """A message with its pixels, decoded ahead of their use; or with what is wrong with it."""
+
+    message: Image | CompressedImage
+    bgr: np.ndarray | None
+    error: Exception | None
+    took_s: float
+
+    @classmethod
+    def of(cls, message: Image | CompressedImage) -> DecodedImage:
+        """Never raises: `pixels` does."""
+        began, bgr, error = perf_counter(), None, None
+        try:
+            bgr = to_bgr(message)
+        except Exception as wrong:  # the thread that decodes must go on
+            error = wrong
+        return cls(message, bgr, error, perf_counter() - began)
+
+    def pixels(self) -> np.ndarray:
+        """uint8 [H, W, 3], blue first. Raises what `to_bgr` does."""
+        if self.bgr is None:
+            assert self.error is not None
+            raise self.error
+        return self.bgr
 
 
 def to_bgr(

@@ -38,12 +38,13 @@ from d3pose_core.recovery import MeshRecovery
 from d3pose_ros import diagnostics, input_topics, parameters, qos, resources
 from d3pose_ros.entry_points import end_process
 from d3pose_ros.graph_watch import GraphWatch
+from d3pose_ros.images import DecodedImage
 from d3pose_ros.mesh_detail import MESH_OFF
 from d3pose_ros.more_outputs import MoreOutputs
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
 from d3pose_ros.pipeline import LOG_PERIOD_S, FramePipeline, Outputs
-from d3pose_ros.worker import NewestWorker
+from d3pose_ros.worker import AheadWorker, NewestWorker
 
 SIGNAL_CHECK_S = 0.1  # an idle node looks so often whether it is to end
 
@@ -72,7 +73,7 @@ class D3PoseNode(LifecycleNode):
         """`kwargs` go to rclpy's LifecycleNode. Raises D3PoseError for an invalid parameter."""
         # Before anything that can fail: destroy_node() needs them.
         self._pipeline: FramePipeline | None = None
-        self._worker: NewestWorker[Image | CompressedImage] | None = None
+        self._worker: NewestWorker[Any] | AheadWorker[Any, Any] | None = None
         self._subscriptions_while_active: list[Subscription] = []
         self.statistics = diagnostics.FrameStatistics()
         self._graph_watch = GraphWatch(self, self.statistics.happened)
@@ -149,7 +150,7 @@ class D3PoseNode(LifecycleNode):
         result = super().on_activate(state)
         before = list(self.subscriptions)
         self._pipeline.begin()
-        self._worker = NewestWorker(self._pipeline.process, name="d3pose-recovery")
+        self._worker = self._start_worker(self._pipeline)
         self.statistics.activated()
         try:
             if self._pipeline.world is not None:
@@ -174,6 +175,13 @@ class D3PoseNode(LifecycleNode):
         self._graph_watch.watch(images)
         self.get_logger().info(f"active: waiting for images on {images.topic_name}")
         return result
+
+    def _start_worker(self, pipeline: FramePipeline) -> NewestWorker[Any] | AheadWorker[Any, Any]:
+        """Compressed images are decoded in a thread of their own, while the one before is worked on."""
+        name = "d3pose-recovery"
+        if self.parameters.image_transport == parameters.COMPRESSED:
+            return AheadWorker(DecodedImage.of, pipeline.process, name)
+        return NewestWorker(pipeline.process, name)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops, and takes the markers off the viewers' screens."""

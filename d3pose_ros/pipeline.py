@@ -17,7 +17,7 @@ from d3pose_core.recovery import MeshRecovery, RecoveredPerson
 from d3pose_ros import diagnostics, input_topics, markers, stream
 from d3pose_ros.camera_view import CameraView
 from d3pose_ros.depth_stage import DepthStage
-from d3pose_ros.images import ImageError, to_bgr
+from d3pose_ros.images import DecodedImage, ImageError, to_bgr
 from d3pose_ros.mesh_detail import mesh_body
 from d3pose_ros.messages import people_to_message
 from d3pose_ros.more_outputs import MoreOutputs
@@ -112,7 +112,7 @@ class FramePipeline:
 
             torch.cuda.empty_cache()
 
-    def process(self, image: Image | CompressedImage) -> None:
+    def process(self, image: Image | CompressedImage | DecodedImage) -> None:
         """One image, from message to messages. Never raises: what goes wrong is counted and logged."""
         try:
             self._process(image)
@@ -125,10 +125,14 @@ class FramePipeline:
                 return  # the process is ending, and took the publishers away
             self._drop(RECOVERY_ERROR, f"an image could not be processed: {error!r}")
 
-    def _process(self, image: Image | CompressedImage) -> None:
+    def _process(self, received: Image | CompressedImage | DecodedImage) -> None:
         started = perf_counter()
+        if isinstance(received, DecodedImage):
+            image, frame = received.message, received.pixels()
+            started -= received.took_s  # as if it had been done here
+        else:
+            image, frame = received, to_bgr(received)
         stamp_s = image.header.stamp.sec + image.header.stamp.nanosec * 1e-9
-        frame = to_bgr(image)
         height, width = frame.shape[:2]
         self._watch_stream(image, width, height)
         intrinsics = self.camera.intrinsics(width, height, self._node.parameters)

@@ -65,5 +65,5 @@ def _layout(people: int, width: int, height: int) -> tuple[int, float]:
         )
         for columns in range(1, people + 1)
     }
-    columns = max(scales, key=scales.__getitem__)
+    columns = max(scales, key=lambda columns: (scales[columns], columns))  # rather side by side
     return columns, scales[columns]

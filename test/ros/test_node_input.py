@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
-from d3pose_ros import pipeline
+from d3pose_ros import images
 from d3pose_ros.input_topics import image_topic
 from d3pose_ros.node import D3PoseNode
 from test.helpers.node_bench import SUCCESS, Bench
@@ -74,20 +74,37 @@ def test_damaged_compressed_images_are_counted_and_survived(graph, make_image, m
     assert len(bench.recovery.calls) == 1
 
 
-def test_decoding_is_left_to_the_worker(graph, make_image, make_camera_info, monkeypatch):
-    """The executor's thread must stay free for services and other callbacks."""
+@pytest.fixture
+def decoding_threads(monkeypatch):
+    """Names of the threads that decoded images, one for each image."""
     threads = []
-    to_bgr = pipeline.to_bgr
+    to_bgr = images.to_bgr
 
     def remember(message):
+        pixels = to_bgr(message)
         threads.append(threading.current_thread().name)
-        return to_bgr(message)
+        return pixels
 
-    monkeypatch.setattr(pipeline, "to_bgr", remember)
+    monkeypatch.setattr(images, "to_bgr", remember)
+    return threads
+
+
+def test_images_are_decoded_ahead(graph, make_image, make_camera_info, decoding_threads):
+    """Neither the executor, which must stay free for services, nor the recovery waits for it."""
     bench = CompressedBench(graph, make_image, make_camera_info).start()
-    bench.images.publish(compressed(1))
-    bench.graph.wait_until(lambda: bench.people, "people")
-    assert threads == ["d3pose-recovery"]
+    bench.recovery.may_go_on.clear()
+    for stamp in (1, 2):
+        bench.images.publish(compressed(stamp))
+        graph.wait_until(lambda stamp=stamp: len(decoding_threads) == stamp, "decoding")
+    assert len(bench.recovery.calls) == 1
+    for stamp in (3, 4):
+        bench.images.publish(compressed(stamp))
+    bench.wait_for_count("images received", 4)
+    bench.recovery.may_go_on.set()
+    graph.wait_until(lambda: len(bench.people) == 3, "people")
+    assert [stamp for _, stamp, _ in bench.recovery.calls] == [1.0, 2.0, 4.0]
+    bench.wait_for_count("dropped/busy", 1)
+    assert decoding_threads == ["d3pose-recovery-ahead"] * 3
 
 
 @pytest.mark.parametrize(
