@@ -17,6 +17,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.recording import atomic_path, package_version
 
 DONE, FAILED = "done.json", "failed.json"
+RESULTS = ("people.npz", "people.mcap", "overlay.mp4", "summary.json")
 BAG_SUFFIXES = (".mcap", ".db3")
 
 _SAMPLED_BYTES = 1 << 20  # at each end of a file
@@ -120,6 +121,20 @@ def fingerprint(source: Path) -> str:
             stream.seek(max(stream.tell(), size - _SAMPLED_BYTES))
             digest.update(stream.read(_SAMPLED_BYTES))
     return digest.hexdigest()
+
+
+def clear(folder: Path) -> None:
+    """Makes a recording's folder, and takes away what an earlier attempt left in it; the marks first."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (DONE, FAILED, *RESULTS):
+            (folder / name).unlink(missing_ok=True)
+        for unfinished in folder.glob(
+            ".*.partial.*"
+        ):  # of a process that was killed, see atomic_path
+            unfinished.unlink()
+    except OSError as error:
+        raise InputError(f"can't make room for results in {folder}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import subprocess
@@ -11,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from d3pose_core.engine import ENGINES, Outcome, Step, run_tasks
 from d3pose_core.errors import InputError
 from test.helpers import engine_tasks as do
+from test.helpers.ray_here import need_ray
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,36 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def run(request: pytest.FixtureRequest) -> Callable[..., list]:
     """`run_tasks` in this process, in two others, and on a Ray that starts for it."""
     if request.param == "ray":
-        _need_ray()
+        need_ray()
     engine = "ray" if request.param == "ray" else "local"
     workers = 0 if request.param == "here" else 2
     return lambda function, tasks: list(run_tasks(function, tasks, engine, workers))
-
-
-def _need_ray() -> None:
-    """Skips where Ray is not installed, or does not even start by itself."""
-    ray = pytest.importorskip(
-        "ray", reason="RAY IS NOT TESTED: it is not installed, pip install ray"
-    )
-    if problem := _start_ray(ray):
-        pytest.skip(f"RAY IS NOT TESTED: it does not start here: {problem}")
-
-
-@functools.cache
-def _start_ray(ray: ModuleType) -> str:
-    """What is wrong, if anything. Once: where it does not start, it takes long to say so."""
-    try:
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    except Exception as error:  # of many types
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stop_ray():
-    yield
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
 
 
 def outcomes(events: list) -> dict:
@@ -100,7 +73,7 @@ def test_other_processes_have_one_thread_each(monkeypatch):
 def test_a_process_that_is_killed_costs_its_task_an_attempt(engine, tmp_path: Path):
     """The system's way to make room in memory is SIGKILL."""
     if engine == "ray":
-        _need_ray()
+        need_ray()
     once, always = ("kill once", tmp_path / "once"), ("kill", tmp_path / "always")
     leaves, fine = ("exit", tmp_path / "x"), [("", tmp_path / str(index)) for index in range(3)]
     events = list(run_tasks(do.die, [always, once, leaves, *fine], engine, 2))

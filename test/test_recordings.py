@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from d3pose_core.errors import InputError
+from d3pose_core.recording import atomic_path
 from d3pose_core.recordings import (
     DONE,
     FAILED,
+    RESULTS,
     Plan,
     Record,
     Recording,
     assign_folders,
+    clear,
     fingerprint,
     plan,
 )
@@ -140,3 +143,19 @@ def test_a_mark_that_is_none_is_an_error(bags: Path, tmp_path: Path, content: st
     (a.folder / DONE).write_text(content)
     with pytest.raises(InputError, match=r"done\.json is not what d3pose process writes"):
         plan(recordings, SETTINGS)
+
+
+def test_an_attempt_begins_with_an_empty_folder(bags: Path, tmp_path: Path):
+    (a,) = recordings = assign_folders([bags / "a.mcap"], tmp_path / "out")
+    mark(a, DONE)
+    (a.folder / "notes.txt").write_text("the user's own")
+    for name in RESULTS:
+        (a.folder / name).write_text("old")
+    killed = atomic_path(a.folder / "people.npz")
+    assert killed.__enter__().exists()  # and nothing takes it away
+    clear(a.folder)
+    assert [path.name for path in a.folder.iterdir()] == ["notes.txt"]
+    assert plan(recordings, SETTINGS).to_do == [a]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can't make room"):
+        clear(tmp_path / "file" / "a")

@@ -202,9 +202,7 @@ def process_recording(job: Job, report: Report) -> Summary:
     Steps are frames. Whatever the libraries print counts, too: this is meant for a process of its own.
     """
     recording, settings = job.recording, asdict(job.settings)
-    check_output_folder(recording.folder)
-    for name in (recordings.DONE, recordings.FAILED):
-        (recording.folder / name).unlink(missing_ok=True)
+    recordings.clear(recording.folder)
     with output_in(recording.folder / LOG) as say:
         began = time.perf_counter()
         fingerprint = recordings.fingerprint(recording.source)

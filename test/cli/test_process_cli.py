@@ -14,9 +14,11 @@ import pytest
 
 from d3pose_core.cli import process
 from d3pose_core.cli.main import main
+from d3pose_core.engine import ENGINES
 from d3pose_core.recording import PeopleTable
 from test.fixtures.make_regression_bag import write_bag
 from test.helpers import process_jobs
+from test.helpers.ray_here import need_ray
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 6
@@ -83,16 +85,22 @@ def test_bags_and_clips_each_into_its_folder(
     assert (out / "torn" / "people.npz").read_bytes() == people
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_killed_process_costs_its_recording_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if engine == "ray":
+        need_ray()
     monkeypatch.setattr(process, "process_recording", process_jobs.by_name)
     names = ("killed", "a", "wrong", "b", "c")
     for name in names:
         (tmp_path / f"{name}.mcap").write_text(name)
     out = tmp_path / "out"
     argv = ["process", *(str(tmp_path / f"{name}.mcap") for name in names), "--out", str(out)]
-    argv += ["--workers", "2"]
+    argv += ["--workers", "2", "--engine", engine]
     assert main(argv) == 1
     assert totals(out)["done"] == 3
     assert totals(out)["frames"] == 3 * process_jobs.FRAMES
@@ -100,7 +108,8 @@ def test_a_killed_process_costs_its_recording_only(
     failed = {
         name: json.loads((out / name / "failed.json").read_text()) for name in ("killed", "wrong")
     }
-    assert "killed by SIGKILL, 2 times" in failed["killed"]["reason"]
+    lost = {"local": "killed by SIGKILL, 2 times", "ray": "its process was lost"}
+    assert lost[engine] in failed["killed"]["reason"]
     assert failed["wrong"]["reason"] == "ZeroDivisionError: by nought"
     assert any("by_name" in line for line in failed["wrong"]["details"])
 

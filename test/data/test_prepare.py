@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import pickle
 import sys
 import types
@@ -23,6 +22,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import BlazePoseObserver
 from test.helpers import dataset_fixtures as fixtures
+from test.helpers.ray_here import need_ray
 from test.helpers.stub_observer import make_stub
 
 
@@ -134,11 +134,8 @@ def test_ray_gets_each_sequence_as_a_task_and_is_shut_down(emdb, tmp_path, monke
     assert ray.log == []
 
 
-@pytest.mark.skipif(
-    "D3POSE_TEST_RAY" not in os.environ, reason="starts a Ray node: D3POSE_TEST_RAY=1"
-)
 def test_a_real_ray_does_the_same(emdb, tmp_path):
-    pytest.importorskip("ray")
+    need_ray()
     (done,) = outcomes(tasks(emdb, tmp_path / "cache"), "ray", 1, make_stub)
     assert done.error == ""
     assert_observed(tmp_path / "cache")
