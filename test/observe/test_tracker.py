@@ -1,5 +1,7 @@
 """Ids over time, with people made up of landmarks: no networks, no images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -244,3 +246,21 @@ def test_bodies_side_by_side_are_two_people():
 def test_configuration_is_checked(wrong):
     with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
         TrackerConfig(**wrong)
+
+
+def turned(found: Landmarks) -> Landmarks:
+    """The same place upside down."""
+    center = found.next_roi.center
+    roi = Roi(center, found.next_roi.size, np.pi - 0.1)
+    return replace(found, keypoints=2 * center - found.keypoints, next_roi=roi)
+
+
+def test_nobody_upside_down_is_believed_on_a_tracked_person():
+    """BlazePose's detector may take raised arms for legs."""
+    tracker = Tracker()
+    assert tracker.add(person(300), STEP) is not None
+    smaller = {"y": 200.0, "height": 120.0}  # within the other's box, which it does not fill
+    assert tracker.add(turned(person(300, **smaller)), STEP) is None
+    # A child in front of somebody, and an acrobat beside them, are.
+    assert tracker.add(person(300, **smaller), STEP) is not None
+    assert tracker.add(turned(person(500)), STEP) is not None
