@@ -12,7 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import roma
@@ -24,11 +26,12 @@ from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
-from d3pose_core.model.d3pose import D3Pose, StreamState
+from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
 from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
+from d3pose_core.runtime import AUTO, StepRuntime, open_runtime
 from d3pose_core.skeleton import NUM_LANDMARKS
 from d3pose_core.smoothing import OneEuroFilter
 
@@ -69,10 +72,9 @@ class RecoveredPerson:
 
 @dataclass
 class _Track:
-    """The network's memory of one person."""
+    """One person between frames; what the network remembers of them is in `MeshRecovery._state`."""
 
-    state: StreamState
-    stamp_s: float  # of the newest frame in the state
+    stamp_s: float  # of the newest frame that the network has seen
     seen_s: float  # of the newest frame in which the person was seen
     distance: OneEuroFilter = field(
         default_factory=lambda: OneEuroFilter(DISTANCE_CUTOFF_HZ, DISTANCE_SPEED_GAIN)
@@ -115,6 +117,7 @@ class MeshRecovery:
         body: BodyModel,
         weights: str = "",
         stature_m: float | None = None,
+        runtime: str | StepRuntime = AUTO,
     ) -> None:
         """Prefer `from_pretrained`; `weights` is the name that reports show."""
         if stature_m is not None and not 0.4 <= stature_m <= 2.6:
@@ -123,10 +126,13 @@ class MeshRecovery:
             )
         self.observer, self.model, self.body, self.weights = observer, model.eval(), body, weights
         self.stature_m = stature_m
+        self.step = open_runtime(model, runtime) if isinstance(runtime, str) else runtime
         self.device = next(model.parameters()).device
         self.stage_times_ms: dict[str, float] = {}
         self.not_finite = 0
         self._tracks: dict[int, _Track] = {}
+        self._remembered: list[_Track] = []  # whose rows `_state` has
+        self._state: Any = None
         self._stamp_s = -np.inf
 
     @classmethod
@@ -138,6 +144,7 @@ class MeshRecovery:
         max_people: int = 5,
         observer: PersonObserver | None = None,
         stature_m: float | None = None,
+        runtime: str = AUTO,
     ) -> MeshRecovery:
         """A ready pipeline.
 
@@ -149,10 +156,12 @@ class MeshRecovery:
             observer: finds people and landmarks; BlazePose if None.
             stature_m: how tall the people are, if known, 0.4 to 2.6 m: sets the scale of bodies and
                 distances, which one camera cannot see. None estimates it, person by person.
+            runtime: what executes the network, see `d3pose_core.runtime`: "auto" (the fastest that works
+                on the device), "torch", "onnx" or "cuda-graph".
 
         Raises:
             ModelFileMissing: run `d3pose models fetch`.
-            InputError: no such weights, body or device.
+            InputError: no such weights, body, device or runtime.
         """
         try:
             torch.zeros(1, device=device)
@@ -160,11 +169,12 @@ class MeshRecovery:
             raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
         observer = observer or BlazePoseObserver(max_people=max_people)
         model = load_model(name_or_path, device)
-        return cls(observer, model, load_body(body, device), str(name_or_path), stature_m)
+        loaded = load_body(body, device)
+        return cls(observer, model, loaded, str(name_or_path), stature_m, runtime)
 
     def another(self, observer: PersonObserver, stature_m: float | None = None) -> MeshRecovery:
         """A pipeline for another stream of images, with the same network and body in memory."""
-        return MeshRecovery(observer, self.model, self.body, self.weights, stature_m)
+        return MeshRecovery(observer, self.model, self.body, self.weights, stature_m, self.step)
 
     def reset(self) -> None:
         """Forget everybody; track ids go on counting."""
@@ -220,7 +230,7 @@ class MeshRecovery:
             if stamp_s - track.seen_s <= MEMORY_S
         }
         for track_id in seen.keys() - self._tracks.keys():
-            self._tracks[track_id] = _Track(self.model.initial_state(1), stamp_s, stamp_s)
+            self._tracks[track_id] = _Track(stamp_s, stamp_s)
         if not self._tracks:
             self.stage_times_ms.update(network=0.0, body=0.0)
             return []
@@ -231,10 +241,10 @@ class MeshRecovery:
         tracks = [self._tracks[track_id] for track_id in ids]
         observed = [seen.get(track_id) for track_id in ids]
         frame = self._batch(observed, tracks, stamp_s, intrinsics)
-        state = StreamState.stack([track.state for track in tracks])
-        prediction, view, state = self.model.step(frame, state)
-        for track_id, track, new_state in zip(ids, tracks, state.split(), strict=True):
-            track.state, track.stamp_s = new_state, stamp_s
+        prediction, view, self._state = self.step.step(frame, self._state_of(tracks))
+        self._remembered = tracks
+        for track_id, track in zip(ids, tracks, strict=True):
+            track.stamp_s = stamp_s
             if track_id in seen:
                 track.seen_s = stamp_s
         stepped = time.perf_counter()
@@ -259,6 +269,14 @@ class MeshRecovery:
             network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
         )
         return people
+
+    def _state_of(self, tracks: list[_Track]) -> Any:
+        """The network's state for these people in this order; it lies ready unless somebody came or went."""
+        if len(tracks) == len(self._remembered) and all(map(is_, tracks, self._remembered)):
+            return self._state
+        rows = [] if self._state is None else self._state.split()
+        kept = {id(track): row for track, row in zip(self._remembered, rows, strict=True)}
+        return self.step.stack([kept.get(id(t)) or self.step.initial_state(1) for t in tracks])
 
     def _batch(
         self,

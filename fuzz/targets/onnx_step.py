@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from d3pose_core.model.onnx_step import FORMAT, OnnxStep
+from d3pose_core.runtime.onnx_step import FORMAT, OnnxStep
 from fuzz.folder import written
 from fuzz.target import Target
 

@@ -1,0 +1,85 @@
+"""One frame's landmarks as the network reads them: `tokens.tokenize` of a single frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from d3pose_core.model.tokens import _CORE
+from d3pose_core.runtime.layers import Affine, constant
+
+
+@dataclass
+class FrameView:
+    """See `tokens.Tokens` and `view.ViewCamera`; no time axis."""
+
+    features: Tensor  # [B, 33, 8]
+    frame_features: Tensor  # [B, 4]
+    visible: Tensor  # [B, 33] bool
+    shown: Tensor  # [B, 33] the same, 1 or 0
+    rotation: Tensor  # [B, 3, 3]
+    size: Tensor  # [B, 1]
+
+
+class Look(nn.Module):
+    """Observations of B people -> `FrameView`."""
+
+    def __init__(self, min_presence: float, like: Tensor) -> None:
+        super().__init__()
+        self.min_presence = min_presence
+        self.core: Tensor
+        self.register_buffer("core", torch.tensor(_CORE), persistent=False)
+        # The smallest rotation of the z axis onto u: I + [v] + [v]^2 / (1 + u_z) with v = z × u, by entries,
+        # from (u_x, u_y, u_z) and the products of u_x and u_y over 1 + u_z.
+        entries, fixed = torch.zeros(7, 9), torch.zeros(9)
+        for source, entry, sign in (
+            *((0, 2, 1), (0, 6, -1), (1, 5, 1), (1, 7, -1), (2, 8, 1)),
+            *((3, 0, -1), (4, 1, -1), (5, 3, -1), (6, 4, -1)),
+        ):
+            entries[source, entry] = sign
+        fixed[[0, 4]] = 1
+        self.entries = Affine(entries.to(like), fixed.to(like))
+        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 5).to(like))
+        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 5).to(like))
+        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 2).to(like))
+
+    def forward(
+        self,
+        rays: Tensor,
+        depth_hint: Tensor,
+        landmarks: Tensor,
+        visibility: Tensor,
+        presence: Tensor,
+        seen: Tensor,
+        step_s: Tensor,
+    ) -> FrameView:
+        """[B, 33, ...] each; `seen` bool and `step_s`, [B, 1] each."""
+        weight = visibility[:, self.core].clamp(0.1, 1.0)
+        weight = (weight / weight.sum(-1, keepdim=True))[:, None]  # [B, 1, core]
+        center = torch.where(seen, (weight @ rays[:, self.core])[:, 0], 0.0)
+        rotation = self._rotation(center)
+        points = rays @ rotation[:, :2] + rotation[:, 2:]
+        rays = points[..., :2] / points[..., 2:].clamp_min(0.1)
+        core_rays = rays[:, self.core]
+        spread = (weight @ (core_rays * core_rays)).sum(-1)  # [B, 1]
+        size = torch.where(seen, spread, 1.0).sqrt().clamp_min(1e-4)
+
+        scale = self.by_size / size + self.scale  # [B, 8]
+        parts = [rays, depth_hint[..., None], landmarks, visibility[..., None], presence[..., None]]
+        features = torch.cat(parts, -1) * scale[:, None] + self.offset
+        features = torch.where(seen[..., None], features.clamp(-5, 5), 0.0)
+        log_step = torch.log(step_s.clamp(1e-3, 10.0) * 30)
+        frame_features = torch.cat([center, size.log(), log_step], -1)
+        visible = seen & (presence >= self.min_presence)
+        return FrameView(
+            features, frame_features, visible, visible.to(features.dtype), rotation, size
+        )
+
+    def _rotation(self, direction: Tensor) -> Tensor:
+        """`view.look_at_rotation` of [B, 2], without its angle."""
+        inverse = (1 + (direction * direction).sum(-1, keepdim=True)).rsqrt()
+        xy = direction * inverse
+        products = xy[:, :, None] * (xy / (1 + inverse))[:, None]  # [B, 2, 2]
+        return self.entries(torch.cat([xy, inverse, products.flatten(1)], 1)).reshape(-1, 3, 3)

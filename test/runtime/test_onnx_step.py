@@ -1,0 +1,154 @@
+"""The step in ONNX Runtime against the network that it was made from, frame by frame."""
+
+import onnx
+import pytest
+import torch
+
+from d3pose_core.cli.main import main
+from d3pose_core.errors import InputError
+from d3pose_core.model.checkpoint import load_model, save_model
+from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.model.decoder import PosePrediction
+from d3pose_core.runtime.onnx_graph import onnx_model
+from d3pose_core.runtime.onnx_step import FORMAT, OnnxStep, step_as_onnx
+from d3pose_core.runtime.single_frame import state_shapes
+from test.helpers.networks import SMALL, random_network
+from test.helpers.observations import random_observations
+
+
+@pytest.fixture(scope="module")
+def model() -> D3Pose:
+    return random_network(SMALL)
+
+
+@pytest.fixture(scope="module")
+def step(model) -> OnnxStep:
+    return OnnxStep.of(model)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> tuple[D3Pose, OnnxStep]:
+    model = load_model("d3pose-landmarks")
+    return model, OnnxStep.of(model)
+
+
+def largest_difference(a, b) -> float:
+    return max(
+        float((x - y).abs().max()) for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("people", [1, 4, 8])
+def test_seven_seconds_of_the_shipped_network_equal_torch(shipped, people):
+    """Each on its own outputs, over 210 frames of people of whom some are unseen at times."""
+    model, step = shipped
+    batch = random_observations(people, frames=210)
+    states = model.initial_state(people), step.initial_state(people)
+    for t in range(210):
+        frame = batch[:, t : t + 1]
+        expected, expected_view, eager = model.step(frame, states[0])
+        got, view, kept = step.step(frame, states[1])
+        states = eager, kept
+        assert isinstance(got, PosePrediction)
+        assert largest_difference(got, expected) < 1e-4, t
+        assert largest_difference(view, expected_view) < 1e-5, t
+
+
+def test_any_number_of_people_and_none_meet(step):
+    batch = random_observations(people=5, frames=3)
+    state = step.initial_state(5)
+    alone = step.initial_state(1)
+    for t in range(3):
+        together, _, state = step.step(batch[:, t : t + 1], state)
+        single, _, alone = step.step(batch[3:4, t : t + 1], alone)
+    torch.testing.assert_close(together.rotations[3:4], single.rotations, atol=1e-5, rtol=0)
+    # States part and meet again, as people come and go.
+    parts = state.split()
+    again = step.stack([parts[4], parts[0]])
+    frame = random_observations(people=5, frames=1, seed=3)
+    both, _, _ = step.step(frame[[4, 0]], again)
+    every, _, _ = step.step(frame, state)
+    torch.testing.assert_close(both.rotations, every.rotations[[4, 0]], atol=1e-5, rtol=0)
+
+
+def test_a_state_is_not_changed_by_a_step(step):
+    frame = random_observations(people=2, frames=1)
+    state = step.initial_state(2)
+    _, _, state = step.step(frame, state)
+    first, _, _ = step.step(frame, state)
+    again, _, _ = step.step(frame, state)
+    assert largest_difference(first, again) == 0
+
+
+def test_the_exported_file_is_valid_and_runs(model, tmp_path):
+    save_model(model, tmp_path / "small.safetensors")
+    path = tmp_path / "new folder" / "step.onnx"
+    weights = str(tmp_path / "small.safetensors")
+    assert main(["export", "onnx", "--weights", weights, "--out", str(path)]) == 0
+    graph = onnx.load(str(path))
+    onnx.checker.check_model(graph, full_check=True)
+    step, names = OnnxStep(path), state_shapes(SMALL)
+    assert step.config == SMALL
+    assert set(names) < {entry.name for entry in graph.graph.input}
+    assert {f"new_{name}" for name in names} < {entry.name for entry in graph.graph.output}
+    for entry in (*graph.graph.input, *graph.graph.output):
+        shape = entry.type.tensor_type.shape.dim
+        assert shape[0].dim_param == "people", entry.name
+        assert all(size.dim_value > 0 for size in shape[1:]), entry.name
+    frame = random_observations(people=2, frames=1)
+    got, _, _ = step.step(frame, step.initial_state(2))
+    halved = load_model(weights)  # weights are float16 in the file
+    expected, _, _ = halved.step(frame, halved.initial_state(2))
+    assert largest_difference(got, expected) < 1e-4
+
+
+def test_other_files_are_refused(tmp_path, model):
+    with pytest.raises(InputError, match="no ONNX file at"):
+        OnnxStep(tmp_path / "missing.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(InputError, match="can't be opened by ONNX Runtime"):
+        OnnxStep(tmp_path / "text.onnx")
+    whole = step_as_onnx(model)
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="can't be opened by ONNX Runtime"):
+        OnnxStep(tmp_path / "cut.onnx")
+    with pytest.raises(InputError, match=f"is not a {FORMAT} file"):
+        OnnxStep(_identity())
+    with pytest.raises(InputError, match="does not say how its network is made"):
+        OnnxStep(_identity(format=FORMAT))
+    with pytest.raises(InputError, match="other inputs or outputs"):
+        OnnxStep(_identity(format=FORMAT, config="{}"))
+
+
+def _identity(**metadata: str) -> bytes:
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "other", [value], [out])
+    made = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9
+    )
+    onnx.helper.set_model_props(made, metadata)
+    return made.SerializeToString()
+
+
+class _Unknown(torch.nn.Module):
+    def forward(self, x):
+        return (torch.cumsum(x, 1),)
+
+
+class _FromNowhere(torch.nn.Module):
+    def forward(self, x):
+        return (x + torch.from_numpy(x.numpy()),)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (_Unknown(), "no ONNX operator is known for torch's 'cumsum'"),
+        (_FromNowhere(), "none of the recorded calls"),
+    ],
+)
+def test_what_the_graph_cannot_say_is_an_error(module, message):
+    with pytest.raises(NotImplementedError, match=message):
+        onnx_model(module, lambda people: {"x": torch.ones(people, 3)}, ["y"], {})
