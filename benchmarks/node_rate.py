@@ -96,7 +96,9 @@ def main() -> None:
     probe = Probe(mesh=not args.nothing_else)
     began = time.monotonic()
     node_environment = {**environment, "PYTHONPATH": str(args.package.resolve())}
+    os.chdir(args.package)  # `python -m` looks here first
     children = [Child("node", "d3pose_ros.node", node, node_environment)]
+    os.chdir(ROOT)
     try:
         while "waiting for images" not in children[0].log_path.read_text():
             children[0].check()

@@ -26,9 +26,9 @@ _TORSO = [i for i in _LIMBS if LANDMARK_NAMES[i].split("_")[-1] in ("shoulder", 
 
 _SAME_PERSON = 0.1  # mean distance of limb joints, in ROI sizes, below which two bodies are one
 _SAME_BOX = 0.5  # IoU of the landmark boxes above which a newcomer is not believed to be another
-# The landmark network may see a body upside down where the detector took raised arms for legs: somebody
+# The landmark network may see a body upside down or lying where the detector took arms for legs: somebody
 # turned by more than this (rad) is not believed where their box lies mostly on that of a tracked person.
-_UPSIDE_DOWN = 2.0
+_TURNED = 1.0
 _ON_ANOTHER = 0.5  # of the smaller box
 _MAX_GROWTH = 1.8  # of the ROI from one frame to the next
 _VELOCITY_BLEND = 0.3  # weight of the newest frame in the running velocity
@@ -231,8 +231,8 @@ class Tracker:
 def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
     """Whether two sets of landmarks lie on one body.
 
-    For a `newcomer`, boxes that overlap much are enough, less where one is upside down: better to take in
-    late than twice.
+    For a `newcomer`, boxes that overlap much are enough, less where one is turned: better to take in late
+    than twice.
     """
     size = (a.next_roi.size + b.next_roi.size) / 2
     apart = np.linalg.norm(a.keypoints[_LIMBS] - b.keypoints[_LIMBS], axis=1).mean()
@@ -244,7 +244,7 @@ def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
     if float(box_iou(*boxes)[0]) > _SAME_BOX:
         return True
     turned = abs(math.remainder(a.next_roi.angle - b.next_roi.angle, 2 * math.pi))
-    return turned > _UPSIDE_DOWN and float(box_overlap(*boxes)[0]) > _ON_ANOTHER
+    return turned > _TURNED and float(box_overlap(*boxes)[0]) > _ON_ANOTHER
 
 
 def landmark_box(found: Landmarks) -> np.ndarray:

@@ -248,19 +248,22 @@ def test_configuration_is_checked(wrong):
         TrackerConfig(**wrong)
 
 
-def turned(found: Landmarks) -> Landmarks:
-    """The same place upside down."""
+def turned(found: Landmarks, angle: float) -> Landmarks:
+    """The same place, turned clockwise by `angle`, rad."""
     center = found.next_roi.center
-    roi = Roi(center, found.next_roi.size, np.pi - 0.1)
-    return replace(found, keypoints=2 * center - found.keypoints, next_roi=roi)
+    cos, sin = np.cos(angle), np.sin(angle)
+    points = (found.keypoints - center) @ np.array([[cos, sin], [-sin, cos]]) + center
+    roi = Roi(center, found.next_roi.size, angle)
+    return replace(found, keypoints=points.astype(np.float32), next_roi=roi)
 
 
-def test_nobody_upside_down_is_believed_on_a_tracked_person():
-    """BlazePose's detector may take raised arms for legs."""
+@pytest.mark.parametrize("angle", [np.pi - 0.1, 1.2, -1.2])
+def test_nobody_turned_is_believed_on_a_tracked_person(angle):
+    """BlazePose's detector may take arms for legs."""
     tracker = Tracker()
     assert tracker.add(person(300), STEP) is not None
     smaller = {"y": 200.0, "height": 120.0}  # within the other's box, which it does not fill
-    assert tracker.add(turned(person(300, **smaller)), STEP) is None
+    assert tracker.add(turned(person(300, **smaller), angle), STEP) is None
     # A child in front of somebody, and an acrobat beside them, are.
     assert tracker.add(person(300, **smaller), STEP) is not None
-    assert tracker.add(turned(person(500)), STEP) is not None
+    assert tracker.add(turned(person(500), angle), STEP) is not None
