@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from tools.make_motions import limits
+from tools.make_motions.geometry import segment_distance
 from tools.make_motions.rig import J, rig
 from tools.make_motions.rotations import matrix, rotvec, swing
 
@@ -22,7 +23,8 @@ ARM = {
 }
 MIRROR = np.array([1.0, -1.0, -1.0])  # of rotation vectors, at the plane x = 0
 _TRIES = 60_000
-_PATH = np.array([0.2, 0.4, 0.6, 0.8])  # where the way between two poses is looked at
+_PATH = np.array([0.2, 0.4, 0.6, 0.8, 1.0])  # where the way between two poses is looked at
+_ARMS_APART_M = 0.08
 # What an arm can't go through, about spine3: ends of capsules and their radii, m.
 _TRUNK = (
     ((0.07, -0.28, 0.02), (0.07, 0.08, 0.03), 0.11),
@@ -40,25 +42,46 @@ class ArmBank:
     flexion: np.ndarray  # [N] of the elbow, rad
 
     def pick(
-        self, rng: np.random.Generator, allowed: np.ndarray, before: np.ndarray | None
+        self,
+        rng: np.random.Generator,
+        allowed: np.ndarray,
+        before: np.ndarray | None,
+        other: np.ndarray | None = None,
     ) -> np.ndarray:
-        """One of the `allowed` [N] bool poses that `before` [4, 3] leads to without a collision."""
-        candidates = rng.choice(np.flatnonzero(allowed), 48)
-        return self._reachable(candidates, before)
+        """One of the `allowed` [N] bool poses, such that the way there is free.
+
+        Args:
+            before: [4, 3] the pose that it comes from, as a left arm.
+            other: [2, 4, 3] how the other arm moves meanwhile, as a left arm.
+        """
+        return self._reachable(rng.choice(np.flatnonzero(allowed), 48), before, other)
 
     def reach(
-        self, rng: np.random.Generator, target: np.ndarray, before: np.ndarray | None
+        self,
+        rng: np.random.Generator,
+        target: np.ndarray,
+        before: np.ndarray | None,
+        other: np.ndarray | None = None,
     ) -> np.ndarray:
-        """A pose [4, 3] with the hand near `target` [3]."""
+        """A pose [4, 3] with the hand near `target` [3]; the rest as for `pick`."""
         missed = np.linalg.norm(self.hand - target, axis=1)
-        return self._reachable(rng.permutation(np.argsort(missed)[:24]), before)
+        nearest = np.argpartition(missed, 24)[:24]
+        return self._reachable(rng.permutation(nearest), before, other)
 
-    def _reachable(self, candidates: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    def _reachable(
+        self, candidates: np.ndarray, before: np.ndarray | None, other: np.ndarray | None
+    ) -> np.ndarray:
+        """The first of the poses whose way is free of trunk, head and other arm, or the freest."""
         poses = self.poses[candidates]
-        if before is None:
-            return poses[0]
-        way = before + (poses - before)[:, None] * _PATH[:, None, None]  # [K, P, 4, 3]
-        free = clear_of_trunk(*_points(way.reshape(-1, 4, 3))).reshape(len(poses), -1)
+        start = poses if before is None else np.broadcast_to(before, poses.shape)
+        way = start[:, None] + (poses - start)[:, None] * _PATH[:, None, None]  # [K, P, 4, 3]
+        elbow, hand = _points(way.reshape(-1, 4, 3))
+        free = clear_of_trunk(elbow, hand).reshape(len(poses), -1)
+        if other is not None:
+            ends = _points(other[0] + (other[1] - other[0]) * _PATH[:, None, None])
+            first, second = (np.tile(e * [-1, 1, 1], (len(poses), 1)) for e in ends)
+            apart = segment_distance(elbow, hand, first, second) > _ARMS_APART_M
+            free &= apart.reshape(free.shape)
         return poses[free.sum(1).argmax()]
 
 

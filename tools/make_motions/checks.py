@@ -7,6 +7,7 @@ import numpy as np
 from d3pose_core.data.motions import SHARD_FPS
 from tools.make_motions import limits
 from tools.make_motions.clip import Clip
+from tools.make_motions.geometry import segment_distance
 from tools.make_motions.rig import J, rig
 from tools.make_motions.rotations import matrix
 
@@ -15,7 +16,7 @@ FLOATS_M = 0.06
 SLIDES_M = 0.01  # a planted foot, in all
 OUTSIDE_DEG = 10.0  # beyond the limits
 FASTEST_M_S = 9.0  # of any joint
-HARDEST_M_S2 = 90.0  # acceleration of any joint
+HARDEST_M_S2 = 140.0  # acceleration of any joint
 OVERLAP_M = 0.035  # of two limbs, for longer than a moment
 _MOMENT = 0.03  # share of the frames
 
@@ -92,17 +93,6 @@ def overlap(joints: np.ndarray) -> float:
     first = np.stack([np.stack(ends[a]) for a, _ in _PAIRS])  # [N, 2, F, 3]
     second = np.stack([np.stack(ends[b]) for _, b in _PAIRS])
     radii = np.array([_LIMBS[a][3] + _LIMBS[b][3] for a, b in _PAIRS])
-    distance = _between(first[:, 0], first[:, 1], second[:, 0], second[:, 1])
+    distance = segment_distance(first[:, 0], first[:, 1], second[:, 0], second[:, 1])
     depth = (radii[:, None] - distance).max(0)  # [F]
     return float(np.quantile(depth, 1 - _MOMENT))
-
-
-def _between(p: np.ndarray, q: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance [...] of the segments p-q and a-b [..., 3]."""
-    u, v, w = q - p, b - a, p - a
-    uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
-    uw, vw = (u * w).sum(-1), (v * w).sum(-1)
-    s = np.clip((uv * vw - vv * uw) / np.maximum(uu * vv - uv**2, 1e-9), 0, 1)
-    t = np.clip((uv * s + vw) / np.maximum(vv, 1e-9), 0, 1)
-    s = np.clip((uv * t - uw) / np.maximum(uu, 1e-9), 0, 1)
-    return np.linalg.norm(w + s[..., None] * u - t[..., None] * v, axis=-1)

@@ -24,11 +24,13 @@ class Schedule:
         move: tuple[float, float],
         hold: tuple[float, float],
     ) -> Schedule:
-        """Keys enough to fill `duration` s, with moves and holds of random lengths (from, to), s."""
+        """Keys enough to fill `duration` s, with moves and holds of random lengths (from, to), s, some
+        people faster than others."""
+        tempo = np.exp(np.clip(rng.normal(-0.2, 0.3), -0.75, 0.4))
         arrive, leave, now = [0.0], [rng.uniform(0.1, 0.6)], 0.0
-        while (now := leave[-1] + rng.uniform(*move)) < duration:
+        while (now := leave[-1] + tempo * rng.uniform(*move)) < duration:
             arrive.append(now)
-            leave.append(now + rng.uniform(*hold))
+            leave.append(now + tempo * rng.uniform(*hold))
         return cls(np.array(arrive), np.array(leave))
 
     def __len__(self) -> int:

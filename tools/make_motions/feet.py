@@ -41,33 +41,26 @@ def walk(
     share = np.full(frames, 0.5)
     feet = {}
     for side in SIDES:
-        x, z, yaw = start[side]
-        ball, turn, planted = (
-            np.tile([x, 0.0, z], (frames, 1)),
-            np.full(frames, yaw),
-            np.ones(frames),
-        )
+        ball, yaw = np.zeros((frames, 3)), np.zeros(frames)
+        planted = np.ones(frames)
+        now = np.array(start[side])  # x, z, yaw
+        ball[:, [0, 2]], yaw[:] = now[:2], now[2]
         for step in (s for s in steps if s.side == side):
             u = np.clip((times - step.start) / (step.end - step.start), 0, 1)
-            inside = (u > 0) & (u < 1)
             ease = u**3 * (10 - 15 * u + 6 * u**2)
-            later = times > step.start
-            before = ball[later][0].copy() if later.any() else ball[-1].copy()
-            ball[later, 0] = (before[0] + (step.place[0] - before[0]) * ease)[later]
-            ball[later, 2] = (before[2] + (step.place[1] - before[2]) * ease)[later]
-            ball[inside, 1] = step.lift * (np.sin(np.pi * u[inside]) ** 2)
-            turn[later] = (
-                (turn[later][0] + (step.yaw - turn[later][0]) * ease[later])
-                if later.any()
-                else turn
-            )
-            planted[inside] = 0
-            busy = (times > step.start - 0.25) & (times < step.end - 0.05)
-            share[busy] = 0.0 if side == "left" else 1.0
+            moving, later = (u > 0) & (u < 1), u > 0
+            then = np.array([*step.place, step.yaw])
+            path = now + (then - now) * ease[:, None]
+            ball[later, 0], ball[later, 2], yaw[later] = path[later].T
+            ball[moving, 1] = step.lift * np.sin(np.pi * u[moving]) ** 2
+            planted[moving] = 0
+            # The other foot carries the weight, until a long step makes the body fall into it.
+            far = min(1.0, float(np.hypot(*(then - now)[:2])) / 0.8)
+            alone = (times > step.start - 0.25) & (u < 0.9 - 0.6 * far)
+            share[alone] = 0.0 if side == "left" else 1.0
+            now = then
         zero = np.zeros(frames)
-        feet[side] = Foot(
-            ball, turn, zero.copy(), smooth(planted, 0.05), zero.copy(), zero + knee_out
-        )
+        feet[side] = Foot(ball, yaw, zero, smooth(planted, 0.05), zero.copy(), zero + knee_out)
     return feet, smooth(share, 0.18)
 
 

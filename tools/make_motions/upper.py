@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from d3pose_core.data.motions import SHARD_FPS
 from tools.make_motions.arms import ARM, MIRROR, ArmBank, arm_bank
 from tools.make_motions.curves import Schedule, sway
 from tools.make_motions.rig import J
@@ -63,21 +64,40 @@ def arm_keys(
     chances = chances / chances.sum()
     bank = arm_bank()
     masks = [style(bank) for style in kinds]
-    keys = {side: np.zeros((count, 4, 3)) for side in ARM}
+    keys = {side: np.zeros((count, 4, 3)) for side in ARM}  # both as left arms
+    left, right = keys["left"], keys["right"]
     for k in range(count):
-        chosen = rng.choice(len(kinds), p=chances)
-        same = rng.random() < 0.35  # like a mirror image
-        for side in ARM:
-            if side == "right" and rng.random() < 0.3:
-                chosen = rng.choice(len(kinds), p=chances)
-                same = False
-            before = keys[side][k - 1] if k else None
-            if side == "right" and same:
-                keys[side][k] = keys["left"][k]
-            else:
-                keys[side][k] = bank.pick(rng, masks[chosen], before)
-    keys["right"] = keys["right"] * MIRROR
+        chosen = masks[rng.choice(len(kinds), p=chances)]
+        left[k] = bank.pick(rng, chosen, left[k - 1] if k else None)
+        if rng.random() < 0.3:  # each arm in its own style
+            chosen = masks[rng.choice(len(kinds), p=chances)]
+        elif rng.random() < 0.35:  # like a mirror image
+            chosen = np.zeros_like(chosen)
+            chosen[np.linalg.norm(bank.poses - left[k], axis=(1, 2)).argsort()[:8]] = True
+        before = right[k - 1] if k else None
+        right[k] = bank.pick(rng, chosen, before, left[[max(k - 1, 0), k]])
+    keys["right"] = right * MIRROR
     return keys
+
+
+def flail(pose: np.ndarray, rng: np.random.Generator, often_s: float) -> np.ndarray:
+    """Adds quick corrections of arms and trunk to `pose` [F, 24, 3], one in about `often_s` s, as of
+    someone who nearly falls; returns when and how strongly, [F] about 0."""
+    times = np.arange(len(pose)) / SHARD_FPS
+    total = np.zeros(len(pose))
+    for _ in range(rng.poisson(times[-1] / often_s)):
+        middle, width = rng.uniform(0.5, times[-1]), rng.uniform(0.35, 0.9)
+        envelope = np.exp(-(((times - middle) / width) ** 2))
+        speed, strength = 2 * np.pi * rng.uniform(0.8, 1.8), rng.uniform(0.3, 1.0)
+        waves = [envelope * strength * np.sin(speed * times + p) for p in rng.uniform(0, 6.3, 4)]
+        for wave, (side, sign) in zip(waves, (("left", 1.0), ("right", -1.0)), strict=False):
+            axis = rng.normal(size=3) * [0.1, 0.25, 0.35]
+            pose[:, J[f"{side}_shoulder"]] += wave[:, None] * axis * [1, sign, sign]
+            pose[:, J[f"{side}_elbow"], 1] += sign * 0.2 * wave
+        for joint, share in SPINE.items():
+            pose[:, joint] += waves[2][:, None] * rng.normal(size=3) * [0.2, 0.15, 0.25] * share
+        total += waves[3]
+    return total
 
 
 def write_arms(

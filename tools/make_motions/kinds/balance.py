@@ -1,4 +1,4 @@
-"""Standing on one leg: the other one anywhere, arms wide, the trunk leaning against it."""
+"""Keeping the balance: on one leg, the other one anywhere, or along a line; arms mostly wide."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from d3pose_core.data.motions import SHARD_FPS
 from tools.make_motions import upper
 from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule, sway
-from tools.make_motions.feet import stance, support, walk
-from tools.make_motions.rig import J, rig
-from tools.make_motions.rotations import about, matrix, rotvec
-from tools.make_motions.stand import Controls, solve
+from tools.make_motions.feet import Step, stance, support, walk
+from tools.make_motions.kinds.lifted_leg import leg_keys
+from tools.make_motions.rig import J
+from tools.make_motions.rotations import about
+from tools.make_motions.stand import SIDES, Controls, solve
 
 _STYLES = {
     upper.wide_straight: 5.0,
@@ -26,28 +27,30 @@ _STYLES = {
 
 
 def perform(rng: np.random.Generator) -> Clip:
+    return _along_a_line(rng) if rng.random() < 0.2 else _on_one_leg(rng)
+
+
+def _on_one_leg(rng: np.random.Generator) -> Clip:
     """Lifts the right leg, holds it in several poses, and mostly sets it down again."""
-    frames = int(SHARD_FPS * rng.uniform(8, 18))
+    frames = int(SHARD_FPS * rng.uniform(7, 13))
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.6, 1.9), (0.3, 2.2))
     count = len(schedule)
     up = _lifted(rng, count)
-    keys = _off_the_floor(_leg_keys(rng, 8 * count), count)
+    keys = leg_keys(rng, count)
     keys = {name: np.where(up.reshape(-1, *[1] * (v.ndim - 1)), v, 0) for name, v in keys.items()}
     pose = np.zeros((frames, 24, 3))
+    look = upper.looks(rng, keys["pitch"] + keys["bend"][:, 0])
     upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), rng.uniform(1.5, 5))
-    upper.write_trunk(
-        pose, rng, schedule, keys["bend"], upper.looks(rng, keys["pitch"] + keys["bend"][:, 0]), 1.5
-    )
+    upper.write_trunk(pose, rng, schedule, keys["bend"], look, 1.5)
+    wobble = upper.flail(pose, rng, 6.0)
     together = schedule.jittered(rng, 0.08)
+    unrest = np.radians([1.5, 0.5, 0.8]) * rng.uniform(0.7, 2.5)
     for name in ("hip", "knee", "ankle"):
         curve = together.curve(keys[name], frames)
-        pose[:, J[f"right_{name}"]] = curve + sway(rng, frames, (3,), np.radians(1.5)) * [
-            1,
-            0.3,
-            0.5,
-        ]
+        pose[:, J[f"right_{name}"]] = curve + sway(rng, frames, (3,), unrest, (0.15, 2.0))
+    pose[:, J["right_hip"]] += wobble[:, None] * np.radians(rng.normal(size=3) * [8, 3, 8])
 
-    feet, _ = walk(frames, stance(rng.uniform(0.1, 0.26), rng.uniform(0, 0.35)), [], 0.05)
+    feet, _ = walk(frames, stance(rng.uniform(0.17, 0.32), rng.uniform(0, 0.35)), [], 0.05)
     feet["left"].heel = schedule.curve(_tiptoe(rng, up), frames)
     right = feet["right"]
     # The weight is over the standing foot before the other one leaves the floor.
@@ -60,14 +63,55 @@ def perform(rng: np.random.Generator) -> Clip:
     right.heel = 0.5 * np.sin(np.pi * np.clip(raised, 0, 1))
 
     turns = [together.curve(keys[n], frames) for n in ("yaw", "pitch", "roll")]
-    turns = [t + sway(rng, frames, (), np.radians(1.2)) for t in turns]
+    turns = [t + sway(rng, frames, (), np.radians(1.2), (0.15, 1.6)) for t in turns]
+    turns[2] += wobble * np.radians(rng.normal() * 4)
     pelvis = about(1, turns[0]) @ about(2, turns[2]) @ about(0, turns[1])
     crouch = schedule.jittered(rng).curve(keys["crouch"] + 0.004, frames)
     crouch = np.maximum(crouch + sway(rng, frames, (), 0.004), 0)
     where = support(feet, left_share) + sway(rng, frames, (2,), [0.011, 0.016])
-    controls = Controls(pose, pelvis, crouch, where, feet)
-    solved, root = solve(controls)
+    where[:, 0] += 0.012 * wobble
+    solved, root = solve(Controls(pose, pelvis, crouch, where, feet))
     return Clip(solved, root, {"left": np.ones(frames, bool), "right": right.planted > 0.99})
+
+
+def _along_a_line(rng: np.random.Generator) -> Clip:
+    """Slow steps, one foot before the other, as on a beam."""
+    toes_out, width = rng.uniform(0, 0.25), rng.uniform(0.0, 0.1)
+    start = stance(width, toes_out, rng.uniform(0.15, 0.45))
+    steps, now, z = [], rng.uniform(0.5, 1.5), start["left"][1]
+    side = "right"
+    forward = 1 if rng.random() < 0.75 else -1
+    tempo = rng.uniform(0.8, 1.9)
+    if forward < 0:
+        side, z = "left", start["right"][1]
+    while now < rng.uniform(6, 10):
+        length = tempo * rng.uniform(0.7, 1.3)
+        z += forward * rng.uniform(0.2, 0.55)
+        sign = 1 if side == "left" else -1
+        place = (sign * width / 2 + rng.normal() * 0.01, z)
+        steps.append(Step(side, now, now + length, place, sign * toes_out, rng.uniform(0.05, 0.4)))
+        now += length + rng.uniform(0.3, 1.2)
+        side = SIDES[side == "left"]
+    frames = int(SHARD_FPS * now)
+    feet, left_share = walk(frames, start, steps, rng.uniform(0, 0.1))
+    schedule = Schedule.random(rng, frames / SHARD_FPS, (0.5, 1.5), (0.1, 1.2))
+    count = len(schedule)
+    bend = np.radians(rng.normal(size=(count, 3)) * [7, 9, 10])
+    pose = np.zeros((frames, 24, 3))
+    styles = _STYLES | {upper.wide_straight: 12.0, upper.wide: 6.0}
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, styles), rng.uniform(2, 6))
+    look = upper.looks(rng, bend[:, 0])
+    look[:, 0] += rng.uniform(0, 0.5)  # where the feet go
+    upper.write_trunk(pose, rng, schedule, bend, look, 2.0)
+    wobble = upper.flail(pose, rng, 5.0)
+    yaw, pitch, roll = schedule.curve(np.radians(rng.normal(size=(count, 3)) * [7, 5, 4]), frames).T
+    roll = roll + wobble * np.radians(rng.normal() * 4) + sway(rng, frames, (), np.radians(1.5))
+    pelvis = about(1, yaw) @ about(2, roll) @ about(0, pitch)
+    crouch = 0.01 + np.maximum(schedule.curve(rng.uniform(0, 0.08, count), frames), 0)
+    where = support(feet, left_share) + sway(rng, frames, (2,), 0.014)
+    where[:, 0] += 0.015 * wobble
+    solved, root = solve(Controls(pose, pelvis, crouch, where, feet))
+    return Clip(solved, root, {side: feet[side].planted > 0.99 for side in SIDES})
 
 
 def _lifted(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -88,80 +132,3 @@ def _tiptoe(rng: np.random.Generator, up: np.ndarray) -> np.ndarray:
     if rng.random() > 0.15:
         return np.zeros(len(up))
     return np.where(up & (rng.random(len(up)) < 0.5), rng.uniform(0.3, 0.7), 0.0)
-
-
-def _leg_keys(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
-    """Joints of the right leg [count, 3], and how pelvis and trunk answer it."""
-    degrees = {name: np.zeros(count) for name in ("yaw", "pitch", "roll", "crouch")}
-    flex, out, turn, knee, point = (np.zeros(count) for _ in range(5))
-    bend = np.zeros((count, 3))
-    bend[:] = rng.normal(size=(count, 3)) * [8, 10, 8]
-    degrees["yaw"] = rng.normal(size=count) * 10
-    degrees["crouch"] = np.abs(rng.normal(size=count)) * 0.04
-    for k in range(count):
-        match rng.choice(["front", "side", "back", "tucked", "across", "low"], p=_CHANCES):
-            case "front":
-                flex[k], knee[k] = rng.uniform(25, 95), rng.uniform(0, 70)
-                out[k] = rng.uniform(-10, 25)
-                degrees["pitch"][k] = rng.uniform(-22, 12)
-                bend[k, 0] += rng.uniform(-12, 15)
-            case "side":
-                out[k], flex[k] = rng.uniform(20, 52), rng.uniform(-10, 30)
-                turn[k], knee[k] = rng.uniform(-5, 35), rng.uniform(0, 55)
-                degrees["roll"][k] = rng.uniform(-32, 2)
-                bend[k, 2] += rng.uniform(-25, 20)
-            case "back":
-                flex[k], knee[k] = rng.uniform(-27, 5), rng.uniform(0, 90)
-                out[k] = rng.uniform(-8, 25)
-                degrees["pitch"][k] = rng.uniform(5, 80)
-                bend[k, 0] += rng.uniform(-30, 20)
-            case "tucked":
-                flex[k], knee[k] = rng.uniform(40, 110), rng.uniform(60, 135)
-                out[k], turn[k] = rng.uniform(-8, 40), rng.uniform(-10, 40)
-                degrees["pitch"][k] = rng.uniform(-12, 10)
-            case "across":
-                out[k], flex[k], knee[k] = (
-                    rng.uniform(-18, 0),
-                    rng.uniform(15, 60),
-                    rng.uniform(5, 80),
-                )
-                degrees["roll"][k] = rng.uniform(-8, 8)
-            case "low":
-                degrees["crouch"][k] = rng.uniform(0.1, 0.4)
-                flex[k], knee[k] = rng.uniform(20, 90), rng.uniform(0, 60)
-                out[k] = rng.uniform(-5, 35)
-                degrees["pitch"][k] = rng.uniform(0, 40)
-                bend[k, 0] += rng.uniform(0, 25)
-        point[k] = rng.uniform(-15, 40)
-    hip = about(2, -np.radians(out)) @ about(0, -np.radians(flex)) @ about(1, -np.radians(turn))
-    return {
-        "hip": rotvec(hip),
-        "knee": np.radians(knee)[:, None] * [1.0, 0, 0],
-        "ankle": np.radians(point)[:, None] * [1.0, 0, 0],
-        "bend": np.radians(np.clip(bend, [-45, -38, -38], [80, 38, 38])),
-        "crouch": degrees["crouch"],
-    } | {name: np.radians(degrees[name]) for name in ("yaw", "pitch", "roll")}
-
-
-def _off_the_floor(keys: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """The first of every 8 keys whose foot is in the air while the other one stands."""
-    body = rig()
-    left, right = J["left_hip"], J["right_hip"]
-    hip, knee = matrix(keys["hip"]), matrix(keys["knee"])
-    shank = body.bones[J["right_ankle"]] + matrix(keys["ankle"]) @ (
-        1.4 * body.bones[J["right_foot"]]
-    )
-    shank = np.stack([shank, np.broadcast_to(body.bones[J["right_ankle"]], shank.shape)], 1)
-    foot = body.bones[J["right_knee"]] + (knee[:, None] @ shank[..., None])[..., 0]
-    foot = body.bones[right] - body.bones[left] + (hip[:, None] @ foot[..., None])[..., 0]
-    pelvis = about(2, keys["roll"]) @ about(0, keys["pitch"])
-    leg = body.rest[left, 1] - body.floor
-    height = (pelvis[:, None] @ foot[..., None])[..., 1, 0].min(1) + leg - keys["crouch"]
-    good = (height > 0.1).reshape(count, 8)
-    chosen = np.arange(count) * 8 + np.where(
-        good.any(1), good.argmax(1), height.reshape(count, 8).argmax(1)
-    )
-    return {name: values[chosen] for name, values in keys.items()}
-
-
-_CHANCES = [0.22, 0.24, 0.22, 0.16, 0.06, 0.10]

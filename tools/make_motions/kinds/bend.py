@@ -21,7 +21,7 @@ _STYLES = {
 
 
 def perform(rng: np.random.Generator) -> Clip:
-    frames = int(SHARD_FPS * rng.uniform(8, 15))
+    frames = int(SHARD_FPS * rng.uniform(6, 12))
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.7, 2.0), (0.1, 1.2))
     count = len(schedule)
     pose = np.zeros((frames, 24, 3))
@@ -36,4 +36,4 @@ def perform(rng: np.random.Generator) -> Clip:
     roll = np.radians(rng.normal(size=count) * 7)
     crouch = np.abs(rng.normal(size=count)) * 0.03 + 0.08 * (forward > 0.5) * rng.random(count)
     upper.write_trunk(pose, rng, schedule, bend, upper.looks(rng, 0.4 * (bend[:, 0] + pitch)))
-    return stand_about(rng, pose, schedule, pitch, roll, crouch, 6.0, (0.16, 0.8))
+    return stand_about(rng, pose, schedule, pitch, roll, crouch, 6.0, (0.2, 0.8))

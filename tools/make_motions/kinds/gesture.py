@@ -24,7 +24,7 @@ _STYLES = {
 
 
 def perform(rng: np.random.Generator) -> Clip:
-    frames = int(SHARD_FPS * rng.uniform(7, 15))
+    frames = int(SHARD_FPS * rng.uniform(6, 12))
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.4, 1.4), (0.0, 1.5))
     count = len(schedule)
     pose = np.zeros((frames, 24, 3))

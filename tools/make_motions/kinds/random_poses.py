@@ -14,7 +14,7 @@ _STYLES = {upper.anywhere: 3.0, upper.wide: 1.0, upper.overhead: 1.0}
 
 
 def perform(rng: np.random.Generator) -> Clip:
-    frames = int(SHARD_FPS * rng.uniform(6, 14))
+    frames = int(SHARD_FPS * rng.uniform(5, 10))
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.4, 1.5), (0.0, 0.8))
     count = len(schedule)
     pose = np.zeros((frames, 24, 3))
@@ -25,4 +25,4 @@ def perform(rng: np.random.Generator) -> Clip:
     roll = np.radians(np.clip(rng.normal(size=count) * 9, -20, 20))
     crouch = np.where(rng.random(count) < 0.5, 0, rng.uniform(0, 0.4, count))
     upper.write_trunk(pose, rng, schedule, bend, upper.looks(rng, 0.5 * (pitch + bend[:, 0])))
-    return stand_about(rng, pose, schedule, pitch, roll, crouch, 1.2, (0.14, 0.75))
+    return stand_about(rng, pose, schedule, pitch, roll, crouch, 1.2, (0.18, 0.75))

@@ -18,7 +18,7 @@ _HIGH_M, _LOW_M = 1.55, 0.75  # from where on the trunk takes part
 
 
 def perform(rng: np.random.Generator) -> Clip:
-    frames = int(SHARD_FPS * rng.uniform(8, 16))
+    frames = int(SHARD_FPS * rng.uniform(6, 12))
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.6, 1.6), (0.1, 0.9))
     count = len(schedule)
     busy = rng.random(count) < 0.8
@@ -99,6 +99,7 @@ def _arms(
             before = keys[side][k - 1] if k else None
             if before is not None and side == "right":
                 before = before * MIRROR
-            arm = bank.reach(rng, place, before)
+            other = keys["left"][[max(k - 1, 0), k]] if side == "right" else None
+            arm = bank.reach(rng, place, before, other)
             keys[side][k] = arm if side == "left" else arm * MIRROR
     return keys

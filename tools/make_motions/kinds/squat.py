@@ -28,7 +28,7 @@ def perform(rng: np.random.Generator) -> Clip:
 
 
 def _squats(rng: np.random.Generator) -> Clip:
-    frames = int(SHARD_FPS * rng.uniform(7, 14))
+    frames = int(SHARD_FPS * rng.uniform(6, 11))
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.8, 1.8), (0.1, 1.8))
     count = len(schedule)
     down = (np.arange(count) + rng.integers(2)) % 2 == 0
@@ -55,12 +55,12 @@ def _lunges(rng: np.random.Generator) -> Clip:
     low, keys = [(0.0, 0.0)], [0.0]  # (crouch, pitch) and when
     heel_keys = {side: [(0.0, 0.0)] for side in SIDES}
     start = stance(rng.uniform(0.16, 0.3), rng.uniform(0, 0.2))
-    while now < 9:
+    for _ in range(rng.integers(1, 4)):
         side = SIDES[rng.integers(2)]
         x, z, yaw = start[side]
         sign = 1 if side == "left" else -1
         kind = rng.choice(["front", "back", "side"], p=[0.45, 0.25, 0.3])
-        far, length = rng.uniform(0.5, 1.0), rng.uniform(0.5, 0.9)
+        far, length = rng.uniform(0.45, 0.95), rng.uniform(0.5, 0.9)
         if kind == "side":
             place = (x + sign * far, z + rng.uniform(-0.1, 0.1))
             turn = yaw + sign * rng.uniform(0, 0.5)
@@ -72,7 +72,7 @@ def _lunges(rng: np.random.Generator) -> Clip:
         down = now + length + rng.uniform(-0.1, 0.4)
         depth = rng.uniform(0.1, 0.40 if kind != "side" else 0.3)
         keys += [now, down, down + hold]
-        tilt = rng.uniform(-0.1, 0.35)
+        tilt = rng.uniform(-0.05, 0.25) + (0.0 if kind == "side" else 0.3 * (far - 0.45))
         low += [(0.0, 0.0), (depth, tilt), (depth + rng.uniform(-0.03, 0.03), tilt)]
         if kind != "side":
             # The rear foot stands on its ball.

@@ -22,7 +22,7 @@ def stand_about(
     roll: np.ndarray,
     crouch: np.ndarray,
     steps_s: float = 3.5,
-    width: tuple[float, float] = (0.14, 0.5),
+    width: tuple[float, float] = (0.18, 0.5),
     heel: np.ndarray | None = None,
     yaw: np.ndarray | None = None,
     toes_out: tuple[float, float] = (-0.05, 0.4),
