@@ -72,7 +72,7 @@ class FramePipeline:
             self.depth = DepthStage(recovery.body, statistics.happened, self._warn)
         self.world: WorldStage | None = None
         if node.parameters.target_frame:
-            self.world = WorldStage(node.parameters.target_frame)
+            self.world = WorldStage(node.parameters.target_frame, statistics.happened)
             recovery.smooth_distance = False
         self._mesh_body = mesh_body(node.parameters, recovery.body)
         self._max_people = node.parameters.max_people
