@@ -7,6 +7,7 @@ mesh. `test/helpers/smpl_reference.py` holds the same mathematics as slow, reada
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,10 @@ from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS
 
 if TYPE_CHECKING:
     from d3pose_core.recovery import RecoveredPerson
+
+
+# A matrix of so many numbers, of which less than this share are not zero, is multiplied as a sparse one.
+_LARGE, _SPARSE_SHARE = 10**5, 0.2
 
 
 class BodyOutput(NamedTuple):
@@ -133,7 +138,7 @@ class BodyModel(nn.Module):
     @property
     def pose_displacements(self) -> Tensor:
         """[207, V, 3] m: what each element of R - I of joints 1..23 adds to the unposed skin."""
-        return self._mesh.posedirs.unflatten(1, (-1, 3))
+        return self._mesh.posedirs.unflatten(1, (3, -1)).transpose(1, 2)
 
     def vertices(self, person: RecoveredPerson) -> np.ndarray:
         """The mesh of one recovered person: [V, 3] float32, m, in the person's frame."""
@@ -177,28 +182,63 @@ class BodyModel(nn.Module):
 
 
 class _SkinnedPoints(nn.Module):
-    """Some of a body's vertices, with what is needed to shape and skin just those."""
+    """Some of a body's vertices, with what is needed to shape and skin just those.
+
+    All x come first, then all y, then all z: whole rows of numbers are multiplied instead of triples.
+    """
 
     def __init__(self, arrays: BodyArrays, vertex_ids: np.ndarray) -> None:
         super().__init__()
-        count = len(vertex_ids)
         self.template: Tensor
         self.shapedirs: Tensor
         self.posedirs: Tensor
         self.weights: Tensor
-        _constant(self, "template", arrays.v_template[vertex_ids].reshape(-1))
-        _constant(self, "shapedirs", arrays.shapedirs[vertex_ids].reshape(count * 3, -1).T)
-        _constant(self, "posedirs", arrays.posedirs[vertex_ids].reshape(count * 3, -1).T)
+
+        def by_axis(values: np.ndarray) -> np.ndarray:
+            """[N, 3, K] -> [K, 3 N]."""
+            return values[vertex_ids].transpose(2, 1, 0).reshape(values.shape[2], -1)
+
+        _constant(self, "template", arrays.v_template[vertex_ids].T.reshape(-1))
+        _constant(self, "shapedirs", by_axis(arrays.shapedirs))
+        _constant(self, "posedirs", by_axis(arrays.posedirs))
         _constant(self, "weights", arrays.weights[vertex_ids])
+        self._sparse_posedirs: Tensor | None = None  # [3 N, 207]; made when first needed
+        share = float((self.posedirs != 0).float().mean())
+        self._is_sparse = self.posedirs.numel() > _LARGE and share < _SPARSE_SHARE
 
     def forward(self, from_rest: Tensor, rotations: Tensor, betas: Tensor) -> Tensor:
         """`from_rest` [B, 24, 3, 4] rest frame -> posed frame; returns the posed points [B, N, 3]."""
         identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
         pose_feature = (rotations[:, 1:] - identity).flatten(1)  # [B, 207]
         shaped = torch.addmm(self.template, betas, self.shapedirs)  # [B or 1, 3 N]
-        rest = (shaped + pose_feature @ self.posedirs).unflatten(1, (-1, 3, 1))
-        blended = (self.weights @ from_rest.flatten(2)).unflatten(2, (3, 4))
-        return (blended[..., :3] @ rest + blended[..., 3:]).squeeze(-1)
+        rest = (shaped + self._correctives(pose_feature)).unflatten(1, (3, -1))  # [B, 3, N]
+        blended = from_rest.flatten(2).transpose(1, 2) @ self.weights.T  # [B, 12, N]
+        rows = blended.unflatten(1, (3, 4))  # [B, 3, 4, N]
+        points = rows[:, :, 3]
+        for axis in range(3):
+            points = torch.addcmul(points, rows[:, :, axis], rest[:, axis, None])
+        return points.transpose(1, 2).contiguous()
+
+    def _correctives(self, pose_feature: Tensor) -> Tensor:
+        """What the pose adds to the unposed points: [B, 207] -> [B, 3 N].
+
+        A joint bends the skin about it and no other: most of the matrix is zero, and where no gradient is
+        asked for, the rest of it is enough.
+        """
+        wants_gradient = torch.is_grad_enabled() and pose_feature.requires_grad
+        if not self._is_sparse or wants_gradient or pose_feature.device.type != "cpu":
+            return pose_feature @ self.posedirs
+        matrix = self._sparse_posedirs
+        if matrix is None or matrix.dtype != pose_feature.dtype:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "sparse CSR tensor support is in beta state"
+                matrix = self.posedirs.T.contiguous().to_sparse_csr()
+            self._sparse_posedirs = matrix
+        try:
+            return (matrix @ pose_feature.T).T
+        except RuntimeError:  # builds of torch without a library for it
+            self._is_sparse = False
+            return pose_feature @ self.posedirs
 
 
 def forward_kinematics(rotations: Tensor, rest: Tensor) -> Tensor:

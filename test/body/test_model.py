@@ -136,6 +136,40 @@ def test_rest_joints_are_the_joints_of_the_rest_pose(low):
     torch.testing.assert_close(low.joints(*zero, betas, torch.zeros(3, 3)), low.joints_rest(betas))
 
 
+def test_the_arrays_come_back_as_they_were(name, body):
+    arrays = free_body_arrays(name)
+    np.testing.assert_array_equal(body.skin_weights, arrays.weights)
+    np.testing.assert_array_equal(body.pose_displacements, arrays.posedirs.transpose(2, 0, 1))
+
+
+def test_the_sparse_path_equals_the_one_with_gradients(name):
+    body = load_body(name)
+    people = random_people(4, seed=5)
+    fast = body(*people).vertices
+    assert body._mesh._sparse_posedirs is not None
+    slow = body(*(values.clone().requires_grad_() for values in people)).vertices
+    assert slow.requires_grad
+    torch.testing.assert_close(fast, slow, atol=1e-6, rtol=0)
+    double = body.double()(*(values.double() for values in people)).vertices
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(fast, double.float(), atol=TOLERANCE_M, rtol=0)
+
+
+def test_builds_of_torch_without_sparse_products_do_without():
+    class Refusing:
+        dtype = torch.float32
+
+        def __matmul__(self, other):
+            raise RuntimeError("requires MKL")
+
+    body = load_body("free-low")
+    people = random_people(2, seed=6)
+    expected = body(*people).vertices
+    body._mesh._sparse_posedirs = Refusing()
+    for _ in range(2):
+        torch.testing.assert_close(body(*people).vertices, expected)
+
+
 def test_meshes_of_recovered_people(low):
     poses = random_people(3)
     people = [
