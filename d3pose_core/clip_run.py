@@ -13,6 +13,7 @@ from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, Summary
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.runtime import AUTO
 from d3pose_core.video import ClipReader
 
 
@@ -27,6 +28,7 @@ class ClipOptions:
     weights: str = "d3pose-landmarks"
     body: str = "free-mid"
     device: str = "cpu"
+    runtime: str = AUTO
     max_people: int = 5
     max_frames: int | None = None
     overlay: bool = True
@@ -49,7 +51,11 @@ def run_clip(
     intrinsics = _camera(options, clip, say)
     check_output_folder(options.out)
     recovery = MeshRecovery.from_pretrained(
-        options.weights, device=options.device, body=options.body, max_people=options.max_people
+        options.weights,
+        device=options.device,
+        body=options.body,
+        max_people=options.max_people,
+        runtime=options.runtime,
     )
     table, statistics, fps = _recover(recovery, clip, intrinsics, bars)
     files = [options.out / "people.npz"]

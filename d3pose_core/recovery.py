@@ -31,7 +31,8 @@ from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
 from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
-from d3pose_core.runtime import AUTO, StepRuntime, open_runtime
+from d3pose_core.runtime import AUTO
+from d3pose_core.runtime.choice import StepRuntime, open_runtime
 from d3pose_core.skeleton import NUM_LANDMARKS
 from d3pose_core.smoothing import OneEuroFilter
 

@@ -63,6 +63,7 @@ def load_recovery(values: NodeParameters) -> MeshRecovery:
         body=values.body,
         max_people=values.max_people,
         stature_m=values.stature_m or None,
+        runtime=values.runtime,
     )
 
 

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from d3pose_core.errors import InputError
+from d3pose_core.runtime import RUNTIMES
 from d3pose_ros.geometry import AUTO, DISTORTED, RECTIFIED
 
 RELIABILITIES = ("best_effort", "reliable")
@@ -73,6 +74,12 @@ class NodeParameters:
         "(7k), free-full (13k), or the path of your own SMPL, SMPL-H or SMPL-X file.",
     )
     device: str = _parameter("cpu", "torch device: cpu, cuda, or cuda:N.")
+    runtime: str = _parameter(
+        "auto",
+        "What executes the network: torch, onnx (ONNX Runtime, on the CPU), cuda-graph (on an NVIDIA GPU), "
+        "or auto, the fastest that works on the device.",
+        choices=RUNTIMES,
+    )
     threads: int = _parameter(
         1,
         "torch threads. More than one helps on many idle cores only: threads that wait for each other on "

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from d3pose_core.cli.options import count
+from d3pose_core.cli.options import add_device_options, count
 from d3pose_core.errors import D3PoseError
 
 
@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="W",
         help="network weights: a name or a file (default: %(default)s)",
     )
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+    add_device_options(parser)
     parser.add_argument(
         "--max-frames", type=count, metavar="N", help="stop after so many frames (default: all)"
     )
@@ -57,5 +57,9 @@ def run(args: argparse.Namespace) -> int:
             f"the demo needs ROS 2 and d3pose_ros' messages: {error}; install the package with pip "
             "or colcon, or source your workspace; `d3pose doctor` says what is missing"
         ) from error
-    run_demo(DemoOptions(args.out, args.weights, args.device, args.max_frames, args.domain_id))
+    run_demo(
+        DemoOptions(
+            args.out, args.weights, args.device, args.runtime, args.max_frames, args.domain_id
+        )
+    )
     return 0

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from d3pose_core.errors import InputError
+from d3pose_core.runtime import AUTO, RUNTIMES
 
 DEFAULT_HFOV_DEG = 60.0
 
@@ -30,7 +31,7 @@ def add_camera_options(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_recovery_options(parser: argparse.ArgumentParser) -> None:
-    """`--max-people`, `--weights`, `--body`, `--device` and `--max-frames`."""
+    """`--max-people`, `--weights`, `--body`, `--device`, `--runtime` and `--max-frames`."""
     parser.add_argument(
         "--max-people", type=count, default=5, metavar="N", help="most people at once (default: 5)"
     )
@@ -46,9 +47,20 @@ def add_recovery_options(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="free-low, free-mid, free-full, or the path of an SMPL file (default: %(default)s)",
     )
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+    add_device_options(parser)
     parser.add_argument(
         "--max-frames", type=count, metavar="N", help="stop after so many frames (default: all)"
+    )
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--runtime`."""
+    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what executes the network; auto: the fastest that works on the device (default: %(default)s)",
     )
 
 

@@ -88,6 +88,7 @@ class Settings:
     weights: str
     body: str
     device: str
+    runtime: str
     max_people: int
     max_frames: int | None
     overlay: bool
@@ -113,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         body=args.body,
         device=args.device,
+        runtime=args.runtime,
         max_people=args.max_people,
         max_frames=args.max_frames,
         overlay=args.overlay,

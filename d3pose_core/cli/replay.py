@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
             weights=args.weights,
             body=args.body,
             device=args.device,
+            runtime=args.runtime,
             max_people=args.max_people,
             max_frames=args.max_frames,
             overlay=not args.no_overlay,

@@ -24,7 +24,12 @@ from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import ViewCamera
-from d3pose_core.runtime import OBSERVATION_NAMES, PREDICTION_NAMES, VIEW_NAMES, made_up_frame
+from d3pose_core.runtime.frames import (
+    OBSERVATION_NAMES,
+    PREDICTION_NAMES,
+    VIEW_NAMES,
+    made_up_frame,
+)
 from d3pose_core.runtime.onnx_graph import onnx_model
 from d3pose_core.runtime.single_frame import SingleFrame, state_shapes
 

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.d3pose import BETAS_MEMORY, D3Pose
 from d3pose_core.model.decoder import FEEDBACK_SIZE, NUM_BETAS, PoseHead
-from d3pose_core.runtime import OBSERVATION_NAMES
 from d3pose_core.runtime.frame_decoder import FrameDecoder
 from d3pose_core.runtime.frame_encoder import FrameEncoder
 from d3pose_core.runtime.frame_pose import Orthonormal, pose_columns
 from d3pose_core.runtime.frame_view import Look
+from d3pose_core.runtime.frames import OBSERVATION_NAMES
 from d3pose_core.runtime.layers import Affine, age_features, constant
 from d3pose_core.skeleton import NUM_JOINTS
 

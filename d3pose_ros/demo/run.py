@@ -11,6 +11,7 @@ from d3pose_core.cli.report import summary_table
 from d3pose_core.errors import D3PoseError, InputError
 from d3pose_core.model.checkpoint import weights_path
 from d3pose_core.recording import Summary
+from d3pose_core.runtime import AUTO
 from d3pose_core.video import ClipReader
 from d3pose_ros.bag import PEOPLE_TYPE
 from d3pose_ros.demo.clip import DEMO_CLIP
@@ -34,6 +35,7 @@ class DemoOptions:
     out: Path
     weights: str = "d3pose-landmarks"
     device: str = "cpu"
+    runtime: str = AUTO
     max_frames: int | None = None
     domain_id: int | None = None
 
@@ -92,6 +94,7 @@ def _commands(options: DemoOptions, path: Path, bag: Path) -> tuple[Command, Com
     parameters = {
         "weights": options.weights,
         "device": options.device,
+        "runtime": options.runtime,
         "image_reliability": "reliable",
         "diagnostics_period_s": "0.2",
     }

@@ -62,6 +62,7 @@ def _commands(
         "weights": options.weights,
         "body": options.body,
         "device": options.device,
+        "runtime": options.runtime,
         "max_people": str(options.max_people),
         "image_transport": "compressed" if compressed else "raw",
         "image_reliability": "reliable",

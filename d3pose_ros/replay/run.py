@@ -16,6 +16,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.runtime import AUTO
 from d3pose_ros.replay.images import BagImages, Camera, RecordedCamera
 from d3pose_ros.replay.offline import Replayed, replay_offline
 from d3pose_ros.replay.topics import choose_image_topic, choose_info_topic
@@ -35,6 +36,7 @@ class ReplayOptions:
     weights: str = "d3pose-landmarks"
     body: str = "free-mid"
     device: str = "cpu"
+    runtime: str = AUTO
     max_people: int = 5
     max_frames: int | None = None
     overlay: bool = True
@@ -71,7 +73,11 @@ def run_replay(
         # Sums over several threads round differently; one thread gives the same on any number of cores.
         torch.set_num_threads(1)
         recovery = MeshRecovery.from_pretrained(
-            options.weights, options.device, options.body, options.max_people
+            options.weights,
+            options.device,
+            options.body,
+            options.max_people,
+            runtime=options.runtime,
         )
         with bars(images.frame_count, "replay", "image") as bar:
             replayed = replay_offline(images, recovery, bag, bar.update)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from d3pose_core.errors import InputError
-from d3pose_core.runtime import CUDA_GRAPH, ONNX, TORCH, open_runtime
+from d3pose_core.runtime import CUDA_GRAPH, ONNX, TORCH
 from d3pose_core.runtime import onnx_step as onnx_module
+from d3pose_core.runtime.choice import open_runtime
 from test.helpers.networks import random_network
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from d3pose_core.model.config import D3PoseConfig
-from d3pose_core.runtime import OBSERVATION_NAMES
+from d3pose_core.runtime.frames import OBSERVATION_NAMES
 from d3pose_core.runtime.single_frame import SingleFrame, state_shapes
 from test.helpers.networks import SMALL, random_network
 from test.helpers.observations import random_observations
