@@ -26,6 +26,7 @@ def as_dict(bench: Bench) -> dict[str, Any]:
         "load_after": bench.load_after,
         "versions": bench.versions,
         "options": asdict(bench.options),
+        "runtime": bench.runtime,
         "skipped": bench.skipped,
         "floor": [asdict(rates) for rates in bench.floors.values()],
         "needs": _needs(bench),
@@ -91,7 +92,7 @@ def _lines(bench: Bench) -> Iterator[str]:
     machine = bench.machine
     yield (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
-        f"load {machine['load']} before, {bench.load_after} after"
+        f"load {machine['load']} before, {bench.load_after} after; the network runs in {bench.runtime}"
     )
     if machine["load"] > 0.5:
         yield "NOTE: the machine was busy with other things: times are too long, above all p95"

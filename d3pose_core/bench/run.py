@@ -39,6 +39,7 @@ from d3pose_core.observe.blazepose_detector import DETECTION_MODEL
 from d3pose_core.observe.cached import CachedObserver
 from d3pose_core.recording import package_version
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.runtime import AUTO, TORCH
 
 BODY = "free-low"
 _PACKAGES = ("torch", "ai-edge-litert", "onnxruntime", "numpy", "opencv-python-headless")
@@ -58,6 +59,7 @@ class BenchOptions:
     seconds: float = 3.0
     start_up_people: tuple[int, ...] = (1, 8)
     weights: str = "d3pose-landmarks"
+    runtime: str = AUTO  # of the network, see d3pose_core.runtime
 
     def __post_init__(self) -> None:
         for name in ("people", "sizes", "threads"):
@@ -117,6 +119,7 @@ class Bench:
     """Everything that was measured in one run."""
 
     options: BenchOptions
+    runtime: str  # that executed the network
     machine: dict[str, Any]
     versions: dict[str, str]
     floors: dict[int, Floor]  # by threads
@@ -154,17 +157,19 @@ def run_bench(
     start_ups = []
     for people in options.start_up_people:
         progress(f"start of a process for {people} people")
-        start_ups.append(start_up.measure(people, ["--weights", options.weights]))
+        network = ["--weights", options.weights, "--runtime", options.runtime]
+        start_ups.append(start_up.measure(people, network))
     cases = []
     with ExitStack() as stack:
         stages = stack.enter_context(ros) if ros is not None else None
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         stack.callback(cv2.setNumThreads, cv2.getNumThreads())
         for threads in options.threads:
-            torch.set_num_threads(threads)
+            # As in the node: torch's threads are slower than one with tensors as small as a body's.
+            torch.set_num_threads(threads if options.runtime == TORCH else 1)
             cv2.setNumThreads(threads)
             loaded = MeshRecovery.from_pretrained(
-                options.weights, body=BODY, observer=CachedObserver()
+                options.weights, body=BODY, observer=CachedObserver(), runtime=options.runtime
             )
             for (width, height), people in itertools.product(options.sizes, options.people):
                 progress(f"{people} people, {width} x {height}, {threads} threads")
@@ -175,6 +180,7 @@ def run_bench(
                 cases.append(run_case(loaded.another(observer), shown, threads, *limits, stages))
     return Bench(
         options=options,
+        runtime=loaded.step.runtime,
         machine=machine,
         versions=_versions(),
         floors=floors,

@@ -47,7 +47,7 @@ def measure(people: int, options: list[str]) -> StartUp:
     return StartUp(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _measure_here(people: int, weights: str, threads: int, began_s: float) -> StartUp:
+def _measure_here(args: argparse.Namespace) -> StartUp:
     import resource
 
     import torch
@@ -57,14 +57,14 @@ def _measure_here(people: int, weights: str, threads: int, began_s: float) -> St
     from d3pose_core.recovery import MeshRecovery
 
     imported = time.monotonic()
-    torch.set_num_threads(threads)
-    observer = BlazePoseObserver(max_people=people + 1, num_threads=threads)
-    recovery = MeshRecovery.from_pretrained(weights, observer=observer)
+    torch.set_num_threads(1)
+    observer = BlazePoseObserver(max_people=args.people + 1)
+    recovery = MeshRecovery.from_pretrained(args.weights, observer=observer, runtime=args.runtime)
     loaded = time.monotonic()
 
     from d3pose_core.bench.crowd import crowd, read_man
 
-    images = crowd(read_man(_IMAGES), people, 640, 480).images
+    images = crowd(read_man(_IMAGES), args.people, 640, 480).images
     camera = Intrinsics.from_hfov(60.0, 640, 480)
     began = time.monotonic()
     found = recovery(images[0], 0.0, camera)
@@ -73,9 +73,9 @@ def _measure_here(people: int, weights: str, threads: int, began_s: float) -> St
         found = recovery(images[index % len(images)], index / 30, camera)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return StartUp(
-        people=people,
+        people=args.people,
         tracked=len(found),
-        import_s=round(imported - began_s, 3),
+        import_s=round(imported - args.began, 3),
         load_s=round(loaded - imported, 3),
         first_frame_s=round(first - began, 3),
         peak_mib=round(peak_mib, 1),
@@ -86,8 +86,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Time to the first frame, and memory.")
     parser.add_argument("--people", type=int, default=1)
     parser.add_argument("--weights", default="d3pose-landmarks")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runtime", default="auto")
     parser.add_argument("--began", type=float, default=time.monotonic(), help="monotonic clock, s")
     args = parser.parse_args()
-    measured = _measure_here(args.people, args.weights, args.threads, args.began)
-    print(json.dumps(asdict(measured)))
+    print(json.dumps(asdict(_measure_here(args))))

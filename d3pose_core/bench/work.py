@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from d3pose_core.body import BodyModel
 from d3pose_core.errors import InputError
 from d3pose_core.model.d3pose import D3Pose
-from d3pose_core.model.tokens import ObservationBatch
-from d3pose_core.skeleton import NUM_JOINTS, NUM_LANDMARKS
+from d3pose_core.runtime.frames import made_up_frame
+from d3pose_core.skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def _products(kind: str, inputs: list[tuple[int, ...]], output: tuple[int, ...])
 def network_work(model: D3Pose, people: int) -> Work:
     """One streaming step of so many people: products of matrices; weights once, states in and out."""
     device = next(model.parameters()).device
-    state, frame = model.initial_state(people), _anybody(people, device)
+    state = model.initial_state(people)
+    frame = made_up_frame(people, torch.Generator().manual_seed(0)).to(device)
     with FlopCounterMode(display=False) as counter:
         model.step(frame, state)
     numbers = sum(p.numel() for p in model.parameters()) + 2 * sum(
@@ -150,22 +151,3 @@ def _standing(body: BodyModel, people: int) -> tuple[torch.Tensor, torch.Tensor,
     rotations = torch.eye(3, device=device).expand(people, NUM_JOINTS, 3, 3)
     betas = torch.zeros(people, body.num_betas, device=device)
     return rotations, betas, torch.zeros(people, 3, device=device)
-
-
-def _anybody(people: int, device: torch.device) -> ObservationBatch:
-    """Landmarks of nobody in particular, all seen."""
-    rng = torch.Generator().manual_seed(0)
-
-    def numbers(*shape: int) -> torch.Tensor:
-        return (0.1 * torch.randn(people, 1, *shape, generator=rng)).to(device)
-
-    sure = torch.ones(people, 1, NUM_LANDMARKS, device=device)
-    return ObservationBatch(
-        rays=numbers(NUM_LANDMARKS, 2),
-        depth_hint=numbers(NUM_LANDMARKS),
-        landmarks=numbers(NUM_LANDMARKS, 3),
-        visibility=sure,
-        presence=sure,
-        seen=torch.ones(people, 1, dtype=torch.bool, device=device),
-        step_s=torch.full((people, 1), 1 / 30, device=device),
-    )

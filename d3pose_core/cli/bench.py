@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from d3pose_core.cli.options import count
+from d3pose_core.runtime import AUTO, RUNTIMES
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -42,6 +43,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="network weights: a name or a file (default: %(default)s)",
     )
     parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what executes the network (default: %(default)s)",
+    )
+    parser.add_argument(
         "--domain-id",
         type=int,
         choices=range(102),
@@ -64,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         threads=tuple(args.threads or options.threads),
         frames=args.frames or options.frames,
         weights=args.weights,
+        runtime=args.runtime,
     )
     ros, skipped = None, []
     try:
