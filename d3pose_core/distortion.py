@@ -30,6 +30,8 @@ _WIDEST_RAY = math.tan(math.radians(85.0))
 _LEAST_SLOPE = 0.1
 # The radial part is inverted by a table, which is exact to 1e-5 px of a camera with f = 1000 px.
 _TABLE_SIZE = 8192
+# Fitted rational polynomials reach some hundreds; beyond this the numbers are damaged, and would overflow.
+_LARGEST = 1e6
 # Each step shrinks the error by about the size of the tangential coefficients.
 _TANGENTIAL_STEPS, _CLOSE_ENOUGH = 12, 1e-9
 
@@ -39,7 +41,7 @@ class Distortion:
     """One lens: `model` is one of the names above.
 
     Raises:
-        InputError: an unknown model, or coefficients that are too few, too many or not finite.
+        InputError: an unknown model, or coefficients that are too few, too many, too large or not finite.
     """
 
     model: str
@@ -56,8 +58,10 @@ class Distortion:
             raise InputError(
                 f"{self.model} has {expected} coefficients, got {len(self.coefficients)}"
             )
-        if not all(math.isfinite(c) for c in self.coefficients):
-            raise InputError(f"distortion coefficients must be finite, got {self.coefficients}")
+        if not all(abs(c) <= _LARGEST for c in self.coefficients):  # nor nan
+            raise InputError(
+                f"distortion coefficients must be finite, and at most {_LARGEST:g}, got {self.coefficients}"
+            )
 
     def distort(self, rays: np.ndarray) -> np.ndarray:
         """Rays (x/z, y/z) [..., 2] -> where the lens shows them [..., 2], in the same units."""

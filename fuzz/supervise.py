@@ -14,7 +14,7 @@ from fuzz.slot import Slot
 from fuzz.worker import save_finding
 
 _POLL_S = 0.1
-_START_S = 300.0  # torch takes long to load on a busy machine
+_START_S = 600.0  # torch takes long to load on a busy machine
 _MOST_RESTARTS = 20
 
 
@@ -38,7 +38,7 @@ def fuzz(
     """`runs` inputs of one target; findings are written to `folder`.
 
     Args:
-        hang_s: an input may take so much time of the processor; ten times as much on the clock, because
+        hang_s: an input may take so much time of the processor; thirty times as much on the clock, because
             others may be using it.
         memory_mb: and so much memory.
     """
@@ -97,15 +97,16 @@ class _Watched:
 
 def _watch(process: subprocess.Popen, slot: Slot, hang_s: float) -> _Watched:
     watched = _Watched()
-    done, since, cpu_since = 0, time.monotonic(), 0.0
+    known, since, cpu_since = (0, False), time.monotonic(), 0.0
     while process.poll() is None:
         time.sleep(_POLL_S)
         watched.peak_mb = max(watched.peak_mb, _resident_mb(process.pid))
-        now_done, busy = slot.counts[0], slot.in_work is not None
-        if now_done != done:
-            done, since, cpu_since = now_done, time.monotonic(), _cpu_s(process.pid)
+        busy = slot.in_work is not None
+        if known != (slot.counts[0], busy):
+            known, since = (slot.counts[0], busy), time.monotonic()
+            cpu_since = _cpu_s(process.pid)
         on_clock_s, on_cpu_s = time.monotonic() - since, _cpu_s(process.pid) - cpu_since
-        if on_clock_s > (10 * hang_s if busy else _START_S) or (busy and on_cpu_s > hang_s):
+        if on_clock_s > (30 * hang_s if busy else _START_S) or (busy and on_cpu_s > hang_s):
             watched.hung = busy
             process.send_signal(signal.SIGUSR1)  # it writes where it is
             time.sleep(0.5)

@@ -37,8 +37,8 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Target:
-    """The target of that name."""
-    return importlib.import_module(f"fuzz.targets.{name}").TARGET
+    """The target of that name, or of a module's full name."""
+    return importlib.import_module(name if "." in name else f"fuzz.targets.{name}").TARGET
 
 
 def judge(target: Target, data: bytes) -> bool:

@@ -24,6 +24,7 @@ from fuzz.slot import Slot
 
 # Of which coverage is taken: ours, and the parsers in Python that read for us.
 INSTRUMENTED = ("d3pose_core", "d3pose_ros", "rosbags", "yaml", "fuzz.targets")
+_ADDRESS_SPACE = 8 << 30
 # Different places in the code that are reported; the rest is more of the same.
 MOST_FINDINGS = 50
 
@@ -38,10 +39,9 @@ class Runner:
         self._seen: set[str] = set()
         self._memory_mb = memory_mb
         self._peak_kb = _peak_kb()
-        headroom = memory_mb * 1024**2
-        size = _address_space()
-        # Twice: address space that is reserved is not memory that is used.
-        resource.setrlimit(resource.RLIMIT_AS, (size + 2 * headroom, resource.RLIM_INFINITY))
+        # So that one input can't take the whole machine; `memory_mb` is held against what was really used.
+        most = _address_space() + _ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
     def __call__(self, data: bytes) -> None:
         self._slot.begin(data)
@@ -111,14 +111,17 @@ def _run_atheris(name: str, folder: Path, runs: int, seed: int, memory_mb: int) 
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed_input in enumerate(target.seeds()):
             Path(corpus, str(number)).write_bytes(seed_input)
-        words = Path(corpus + ".words")
-        words.write_text(_dictionary(target.words))
         options = [
             *(f"-runs={runs}", f"-seed={seed + 1}", f"-max_len={target.max_length}"),
             # The limits are ours, the same for both engines.
             *("-timeout=0", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-verbosity=0"),
-            *("-handle_abrt=0", "-handle_segv=0", "-len_control=20", f"-dict={words}"),
+            *("-handle_abrt=0", "-handle_segv=0", "-handle_usr1=0"),
+            f"-artifact_prefix={folder}/",
         ]
+        if target.words:
+            words = Path(corpus + ".words")
+            words.write_text(_dictionary(target.words))
+            options.append(f"-dict={words}")
         atheris.Setup([sys.argv[0], *options, corpus], run)
         atheris.Fuzz()  # ends the process
 

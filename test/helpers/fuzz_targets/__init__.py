@@ -1,0 +1,1 @@
+"""Fuzz targets that misbehave, each in its own way: the harness must notice."""
