@@ -35,13 +35,17 @@ class ClipOptions:
 
 
 def run_clip(
-    options: ClipOptions, bars: Bars = progress_bar, say: Callable[[str], object] = print
+    options: ClipOptions,
+    bars: Bars = progress_bar,
+    say: Callable[[str], object] = print,
+    recovery: MeshRecovery | None = None,
 ) -> Summary:
     """Leaves people.npz, overlay.mp4 and summary.json in the folder.
 
     Args:
         bars: shows how far it is.
         say: takes what a user wants to read.
+        recovery: that has not seen an image yet, as the options say; None makes one.
 
     Raises:
         InputError: a clip, camera, weights, body or folder that won't do.
@@ -50,7 +54,7 @@ def run_clip(
     clip = ClipReader(options.clip, max_frames=options.max_frames)
     intrinsics = _camera(options, clip, say)
     check_output_folder(options.out)
-    recovery = MeshRecovery.from_pretrained(
+    recovery = recovery or MeshRecovery.from_pretrained(
         options.weights,
         device=options.device,
         body=options.body,

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d3pose_core import engine, recordings
 from d3pose_core.cli.options import (
@@ -28,6 +29,9 @@ from d3pose_core.errors import D3PoseError, InputError
 from d3pose_core.output_file import output_in
 from d3pose_core.recording import Summary
 from d3pose_core.recordings import Record, Recording
+
+if TYPE_CHECKING:
+    from d3pose_core.recovery import MeshRecovery
 
 LOG = "log.txt"
 TOTALS = "process.json"
@@ -219,18 +223,19 @@ def process_recording(job: Job, report: Report) -> Summary:
 
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
+        recovery = _recovery(job.settings)
         if recording.is_bag:
             from d3pose_ros.replay.run import ReplayOptions, run_replay
 
             bag_options = ReplayOptions(recording.source, recording.folder, **settings)
-            summary = run_replay(bag_options, bars, say)
+            summary = run_replay(bag_options, bars, say, recovery)
         else:
             from d3pose_core.clip_run import ClipOptions, run_clip
 
             for only_of_bags in ("image", "camera_info"):
                 del settings[only_of_bags]
             clip_options = ClipOptions(recording.source, recording.folder, **settings)
-            summary = run_clip(clip_options, bars, say)
+            summary = run_clip(clip_options, bars, say, recovery)
     entries = {
         "frames": summary.frames,
         "people": summary.people,
@@ -239,6 +244,21 @@ def process_recording(job: Job, report: Report) -> Summary:
     record = Record(str(recording.source), fingerprint, job.identity, entries)
     record.save(recording.folder / recordings.DONE)
     return summary
+
+
+def _recovery(settings: Settings) -> MeshRecovery:
+    """A new one, on the network and body that this process has loaded for an earlier recording."""
+    from d3pose_core.observe import BlazePoseObserver
+
+    loaded = _loaded(settings.weights, settings.body, settings.device, settings.runtime)
+    return loaded.another(BlazePoseObserver(settings.max_people, num_threads=1))
+
+
+@lru_cache(maxsize=1)
+def _loaded(weights: str, body: str, device: str, runtime: str) -> MeshRecovery:
+    from d3pose_core.recovery import MeshRecovery
+
+    return MeshRecovery.from_pretrained(weights, device, body, runtime=runtime)
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,17 @@ class ReplayOptions:
 
 
 def run_replay(
-    options: ReplayOptions, bars: Bars = progress_bar, say: Callable[[str], object] = print
+    options: ReplayOptions,
+    bars: Bars = progress_bar,
+    say: Callable[[str], object] = print,
+    recovery: MeshRecovery | None = None,
 ) -> Summary:
     """Leaves people.mcap, people.npz, overlay.mp4 and summary.json in the folder.
 
     Args:
         bars: shows how far it is.
         say: takes what a user wants to read.
+        recovery: that has not seen an image yet, as the options say; None makes one.
 
     Raises:
         InputError: a bag, topic or camera that won't do.
@@ -72,7 +76,7 @@ def run_replay(
     else:
         # Sums over several threads round differently; one thread gives the same on any number of cores.
         torch.set_num_threads(1)
-        recovery = MeshRecovery.from_pretrained(
+        recovery = recovery or MeshRecovery.from_pretrained(
             options.weights,
             options.device,
             options.body,
