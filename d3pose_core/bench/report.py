@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from d3pose_core.bench.run import Bench
 from d3pose_core.bench.stages import Case, Timing
-from d3pose_core.bench.work import Work
 from d3pose_core.recording import atomic_path
+from d3pose_core.runtime import TORCH
 
 SCHEMA = "d3pose-bench-1"
 # Below this a stage's floor says nothing: what it costs is calling functions.
@@ -74,12 +74,14 @@ def _case(bench: Bench, case: Case) -> dict[str, Any]:
 
 def floors_ms(bench: Bench, case: Case) -> dict[str, float]:
     """The least time of each stage that has one on this machine, ms: of one run of the detector."""
-    rates = bench.floors[case.threads]
-    works: Mapping[str, Work] = bench.needs.of_case(case)
+    threaded = ["detect", "landmarks"] + ["network"] * (bench.runtime == TORCH)
     return {
-        # An image is new each time; weights stay in the cache.
-        stage: rates.time_ms(work, in_cache=stage != "decode")
-        for stage, work in works.items()
+        stage: bench.floors[case.threads if stage in threaded else 1].time_ms(
+            # An image is new each time; weights stay in the cache.
+            work,
+            in_cache=stage != "decode",
+        )
+        for stage, work in bench.needs.of_case(case).items()
     }
 
 
@@ -98,11 +100,11 @@ def _lines(bench: Bench) -> Iterator[str]:
         yield "NOTE: the machine was busy with other things: times are too long, above all p95"
     yield from (f"NOT MEASURED: {reason}" for reason in bench.skipped)
     yield ""
-    yield "floor of this machine      " + "  ".join(
-        f"{rates.threads} threads: {rates.gflops:.0f} GFLOP/s, {rates.cached_gbps:.0f} GB/s cached, "
-        f"{rates.memory_gbps:.0f} GB/s memory;"
-        for rates in bench.floors.values()
-    )
+    for rates in bench.floors.values():
+        yield (
+            f"floor, {rates.threads} threads           {rates.gflops:.0f} GFLOP/s, "
+            f"{rates.cached_gbps:.0f} GB/s cached, {rates.memory_gbps:.0f} GB/s memory"
+        )
     needs = bench.needs
     first = min(needs.network)
     one = (
@@ -111,12 +113,12 @@ def _lines(bench: Bench) -> Iterator[str]:
         (f"network ({first} people)", needs.network[first]),
         (f"mesh ({first} people)", needs.mesh[first]),
     )
-    yield "needed                     " + "; ".join(
+    yield "needed                   " + "; ".join(
         f"{name} {work.mflop:.4g} MFLOP, {work.megabytes:.3g} MB" for name, work in one
     )
     for each in bench.start_ups:
         yield (
-            f"start, {each.people} people            import {each.import_s:.2f} s, load {each.load_s:.2f} s, "
+            f"start, {each.people} people          import {each.import_s:.2f} s, load {each.load_s:.2f} s, "
             f"first frame {each.first_frame_s:.2f} s; peak memory {each.peak_mib:.0f} MiB "
             f"with {each.tracked} tracked"
         )

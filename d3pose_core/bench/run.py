@@ -151,7 +151,7 @@ def run_bench(
     progress("what the stages need")
     needs = Needs.of(model, body, options.people)
     floors = {}
-    for threads in options.threads:
+    for threads in sorted({1, *options.threads}):
         progress(f"what the machine can do with {threads} threads")
         floors[threads] = floor.measure(threads, needs.network[options.people[0]].megabytes)
     start_ups = []
