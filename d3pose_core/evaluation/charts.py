@@ -118,7 +118,7 @@ def reliability_chart(said: Sequence[float], found: Sequence[float], count: Sequ
 
     `count` cases a point: its dot's area, and the bars along the bottom.
     """
-    size, left, top, bottom = 330, 48, 10, 44
+    size, left, top, bottom = 330, 66, 10, 44
     width, height = left + size + 130, top + size + bottom
     base, total = top + size, max(sum(count), 1e-9)
 

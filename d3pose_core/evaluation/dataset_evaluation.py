@@ -16,13 +16,16 @@ from d3pose_core.data.datasets.sequence import DatasetPerson, DatasetSequence
 from d3pose_core.data.datasets.world_to_camera import WHY_BODIES, Bodies
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.body_points import posed, vertices
+from d3pose_core.evaluation.clip_pictures import ClipPictures
 from d3pose_core.evaluation.dataset_protocols import DatasetProtocol
 from d3pose_core.evaluation.extra_scores import foot_points, rotation_scores, world_scores
 from d3pose_core.evaluation.matching import MatchingRule
 from d3pose_core.evaluation.metrics import mean_position_error_mm, procrustes_aligned
+from d3pose_core.evaluation.report import bones_of
 from d3pose_core.evaluation.scores import Evaluation, evaluate, summarize
 from d3pose_core.evaluation.tracks import BodyParameters, Tracks
 from d3pose_core.recording import PeopleTable
+from d3pose_core.skeleton import JOINT_NAMES
 
 # A sequence in, everyone recovered in it out; `frame` counts the sequence's frames from 0.
 Recover = Callable[[DatasetSequence], PeopleTable]
@@ -30,8 +33,9 @@ Recover = Callable[[DatasetSequence], PeopleTable]
 # One camera errs in distance, so people are matched by the direction in which they are seen, as if all
 # were so far away, m; there they may be a metre apart.
 MATCHED_AT_M = 5.0
-_BETWEEN_SEQUENCES_S = 10.0
-_IDS_A_SEQUENCE = 100_000
+_BETWEEN_SEQUENCES_S = 1.0
+# Ids of people and tracks begin at a multiple of this in each sequence.
+IDS_A_SEQUENCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Rows:
     betas: np.ndarray  # [N, 10]
     transl: np.ndarray  # [N, 3]
     gender: np.ndarray  # [N] str
+    confidence: np.ndarray  # [N, 24] of SMPL's joints; nan of the reference
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class DatasetEvaluation:
     protocol: DatasetProtocol
     evaluation: Evaluation
     numbers: dict[str, Any]
+    pictures: ClipPictures  # of the evaluation's pairs
+    people: dict[int, str]  # what to call the people of the reference, by their ids here
 
 
 def evaluate_dataset(
@@ -120,8 +127,26 @@ def evaluate_dataset(
         raise InputError("nobody was found in any counted frame: check the images and intrinsics")
     numbers = _numbers(protocol, evaluation, our_rows, their_rows, pairs, body, bodies, sequences)
     numbers["protocol"]["feet"] = foot_points(protocol, body, _a_reference_body(their_rows, bodies))
+    numbers = {"dataset": dataset.title, **numbers}
     numbers["protocol"]["recovered_joints"] = _how_recovered(protocol, body, regressor)
-    return DatasetEvaluation(protocol, evaluation, numbers)
+    pictures = ClipPictures(
+        evaluation,
+        sequences,
+        our_rows.sequence[pairs[0]],
+        our_rows.frame[pairs[0]],
+        bones_of(evaluation.joint_names),
+    )
+    return DatasetEvaluation(protocol, evaluation, numbers, pictures, _names(sequences))
+
+
+def _names(sequences: list[DatasetSequence]) -> dict[int, str]:
+    """The sequence, and who in it where there are several."""
+    return {
+        index * IDS_A_SEQUENCE + number: sequence.name
+        + (f", {person.person_id}" if len(sequence.people) > 1 else "")
+        for index, sequence in enumerate(sequences)
+        for number, person in enumerate(sequence.people)
+    }
 
 
 def counted_frames(
@@ -156,13 +181,14 @@ def _reference(
     count = len(frames)
     rows = {
         "time": offset + sequence.times_s[frames],
-        "track_id": np.full(count, index * _IDS_A_SEQUENCE + number),
+        "track_id": np.full(count, index * IDS_A_SEQUENCE + number),
         "sequence": np.full(count, index),
         "frame": frames,
         "pose": np.full((count, 24, 3), np.nan),
         "betas": np.full((count, 10), np.nan),
         "transl": np.full((count, 3), np.nan),
         "gender": np.full(count, "neutral", dtype="<U8"),
+        "confidence": np.full((count, 24), np.nan, np.float32),
     }
     if protocol.gt_body == "joints":
         if person.joints is None:
@@ -191,13 +217,14 @@ def _recovered(
     pose = np.concatenate([table.global_orient[:, None], table.body_pose], axis=1)
     return {
         "time": offset + sequence.times_s[table.frame[kept]],
-        "track_id": index * _IDS_A_SEQUENCE + table.track_id[kept],
+        "track_id": index * IDS_A_SEQUENCE + table.track_id[kept],
         "sequence": np.full(int(kept.sum()), index),
         "frame": table.frame[kept],
         "pose": pose[kept],
         "betas": table.betas[kept],
         "transl": table.transl[kept],
         "gender": np.full(int(kept.sum()), "neutral", dtype="<U8"),
+        "confidence": table.joint_confidence[kept],
     }
 
 
@@ -217,9 +244,18 @@ def _tracks(rows: Rows, protocol: DatasetProtocol, times: np.ndarray, body: str)
         pose = rows.pose.astype(np.float32)
         columns = (pose[:, 0], pose[:, 1:], rows.betas.astype(np.float32))
         parameters = BodyParameters(*columns, rows.transl.astype(np.float32), body)
-    names, joints = protocol.joints, rows.joints.astype(np.float32)
-    frame_id = "camera_optical_frame"
-    return Tracks(rows.time, rows.track_id, joints, names, times, frame_id, parameters)
+    # Joints regressed from the mesh have no confidences of their own.
+    confidence = rows.confidence if body and protocol.joints == JOINT_NAMES else None
+    return Tracks(
+        time=rows.time,
+        track_id=rows.track_id,
+        joints=rows.joints.astype(np.float32),
+        joint_names=protocol.joints,
+        frame_times=times,
+        frame_id="camera_optical_frame",
+        parameters=parameters,
+        joint_confidence=confidence,
+    )
 
 
 def _numbers(
@@ -266,6 +302,7 @@ def _numbers(
         "tracking": {
             k: numbers["tracking"][k] for k in ("found", "missed", "id_switches", "recall")
         },
+        "confidence": numbers["confidence"],
         "per_joint": numbers["per_joint"],
         "per_action": {
             name: {

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from d3pose_core.evaluation.dataset_evaluation import DatasetEvaluation
+from d3pose_core.evaluation.dataset_evaluation import IDS_A_SEQUENCE, DatasetEvaluation
 from d3pose_core.evaluation.published import Published, published_for
 from d3pose_core.evaluation.report import report_html
 from d3pose_core.recording import atomic_path, package_version
@@ -51,8 +51,11 @@ def save_dataset_results(result: DatasetEvaluation, folder: Path, recovered: str
     metrics, report = folder / "metrics.json", folder / "report.html"
     with atomic_path(metrics) as partial:
         partial.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    title = f"{recovered} on {result.protocol.dataset} ({result.protocol.name})"
-    page = _without_general_numbers(report_html(result.evaluation, title))
+    title = f"{recovered} on {result.numbers['dataset']}, protocol {result.protocol.name}"
+    page = report_html(
+        result.evaluation, title, result.pictures, result.people, lambda i: i % IDS_A_SEQUENCE
+    )
+    page = _without_general_numbers(page)
     sections = _metrics_section(result, recovered, others) + _action_section(result.numbers)
     with atomic_path(report) as partial:
         partial.write_text(page.replace("</header>", f"</header>{sections}", 1), encoding="utf-8")
@@ -126,12 +129,9 @@ def _metrics_section(result: DatasetEvaluation, recovered: str, others: list[Pub
     numbers = result.numbers
     names = list(numbers["metrics"])
     units = numbers["protocol"]["units"]
-    head = "".join(
-        f"<th>{TITLES[name]}<br><span class='soft'>{escape(units[name].split(',')[0])}</span></th>"
-        for name in names
-    )
+    head = "".join(_column_title(name, units[name]) for name in names)
     rows = [
-        "<tr><td><b>this run</b></td><td></td>"
+        "<tr><td><b>this&nbsp;run</b></td><td></td>"
         + "".join(f"<td><b>{_cell(numbers['metrics'][name])}</b></td>" for name in names)
         + f"<td>{escape(recovered)}</td></tr>"
     ]
@@ -149,11 +149,19 @@ def _metrics_section(result: DatasetEvaluation, recovered: str, others: list[Pub
     )
     return (
         "<section class='card'><h2>By the protocol, beside published results</h2>"
-        f"<table><tr><th>system</th><th>year</th>{head}<th>source</th></tr>{''.join(rows)}</table>"
+        f"<table class='published'><tr><th>system</th><th>year</th>{head}<th>source</th></tr>"
+        f"{''.join(rows)}</table>"
         f"{note}<p class='hint'>Published numbers are copied from the source named, not run here. Errors of "
         "this run are averaged over the people found; those of the others mostly over given boxes.</p>"
         f"<table class='facts'>{facts}</table></section>"
     )
+
+
+def _column_title(name: str, unit: str) -> str:
+    """Never broken at a hyphen."""
+    short = unit.split(",")[0].replace("^2", "²").replace("^3", "³")
+    title = TITLES[name].replace("-", "&#8209;")
+    return f"<th>{title}<br><span class='soft'>{escape(short)}</span></th>"
 
 
 def _action_section(numbers: dict[str, Any]) -> str:

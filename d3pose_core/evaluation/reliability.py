@@ -14,10 +14,10 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.evaluation.held_out import free_run
+from d3pose_core.evaluation.reliability_bins import RADIUS_M, Reliability, sorted_into_bins
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose
 
-RADIUS_M = 0.10
 _CALIBRATION_RADII_M = (
     0.03,
     0.06,
@@ -32,21 +32,6 @@ class JointErrors:
 
     error_m: Tensor  # [N, 23]
     log_variance: Tensor  # [N, 23] as the network said it, log m^2 along each axis
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """One row a bin of confidence."""
-
-    said: Tensor  # [K] mean confidence
-    found: Tensor  # [K] share of the joints that really lay within RADIUS_M
-    count: Tensor  # [K]
-
-    @property
-    def expected_error(self) -> float:
-        """Mean |said - found| over joints (expected calibration error, Guo et al. 2017)."""
-        weight = self.count / self.count.sum().clamp_min(1)
-        return float((weight * (self.said - self.found).abs()).sum())
 
 
 @torch.inference_mode()
@@ -67,14 +52,7 @@ def reliability(errors: JointErrors, bins: int = 10) -> Reliability:
     """Joints sorted into equal bins of confidence; empty bins are left out."""
     said = probability_within(errors.log_variance, RADIUS_M).flatten()
     within = (errors.error_m < RADIUS_M).float().flatten()
-    index = (said * bins).long().clamp_max(bins - 1)
-    count = torch.zeros(bins).index_add_(0, index, torch.ones_like(said))
-    some = count > 0
-
-    def mean(x: Tensor) -> Tensor:
-        return torch.zeros(bins).index_add_(0, index, x)[some] / count[some]
-
-    return Reliability(mean(said), mean(within), count[some])
+    return sorted_into_bins(said, within, bins)
 
 
 def calibrate(model: D3Pose, errors: JointErrors) -> None:

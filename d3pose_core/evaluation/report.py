@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from d3pose_core.evaluation.charts import Line, bar_chart, line_chart, pose_picture
+from d3pose_core.evaluation.charts import (
+    Line,
+    bar_chart,
+    line_chart,
+    pose_picture,
+    reliability_chart,
+)
 from d3pose_core.evaluation.matching import nearest_frame
 from d3pose_core.evaluation.scores import Evaluation, summarize
 from d3pose_core.recording import atomic_path
@@ -30,6 +36,7 @@ _MOMENTS = 4
 _APART_S, _APART = 0.1, 0.05
 # A longer recording is shown with every second, third, ... frame: the page must stay loadable.
 MOST_FRAMES = 6000
+_MOST_NAMES = 12  # in a legend
 _OURS, _REFERENCE = "var(--accent)", "#9aa2ae"
 _PERSON_COLORS = (
     "#1f77b4",
@@ -49,8 +56,22 @@ def write_report(path: Path, evaluation: Evaluation, title: str) -> None:
         partial.write_text(report_html(evaluation, title), encoding="utf-8")
 
 
-def report_html(evaluation: Evaluation, title: str) -> str:
-    """The whole page."""
+def report_html(
+    evaluation: Evaluation,
+    title: str,
+    picture: Callable[[int], str] | None = None,
+    people: Mapping[int, str] | None = None,
+    track: Callable[[int], int] = int,
+) -> str:
+    """The whole page.
+
+    Args:
+        picture: of a matched pair, as HTML; "" where there is none.
+        people: what to call the reference's people; those left out are "person ID".
+        track: the id to show of a recovered person's id.
+    """
+    ids = np.unique(evaluation.matching.reference.track_id).tolist()
+    names = {i: f"person {i}" for i in ids} | dict(people or {})
     numbers = summarize(evaluation)
     data, facts = _viewer_data(evaluation)
     worst, best = _moments(evaluation)
@@ -61,12 +82,16 @@ def report_html(evaluation: Evaluation, title: str) -> str:
         "style": asset("style.css"),
         "tiles": _tiles(numbers),
         "mesh_note": escape(_mesh_note(evaluation)),
-        "time_legend": _time_legend(evaluation),
+        "time_legend": _time_legend(evaluation, names),
         "time_chart": _time_chart(evaluation),
         "joint_chart": _joint_chart(evaluation),
-        "worst": _moment_cards(evaluation, worst, "worst"),
-        "best": _moment_cards(evaluation, best, "best"),
-        "people": _people_table(numbers),
+        "over_images": "; over images, as seen by the camera, without any alignment"
+        if picture
+        else "",
+        "worst": _moment_cards(evaluation, worst, "worst", picture, names),
+        "best": _moment_cards(evaluation, best, "best", picture, names),
+        "reliability": _reliability_section(numbers),
+        "people": _people_table(numbers, names, track),
         "protocol": _protocol_table(numbers, evaluation),
         "body_data": as_text(packed_body()),
         "people_data": as_text(data),
@@ -110,12 +135,16 @@ def _tiles(numbers: dict[str, Any]) -> str:
     )
 
 
-def _time_legend(e: Evaluation) -> str:
-    people = np.unique(e.matching.reference.track_id)
+def _time_legend(e: Evaluation, names: Mapping[int, str]) -> str:
+    people = np.unique(e.matching.reference.track_id).tolist()
     entries = [
-        f'<span><i style="background:{_color(i)}"></i>person {person}</span>'
-        for i, person in enumerate(people)
+        f'<span><i style="background:{_color(i)}"></i>{escape(names[person])}</span>'
+        for i, person in enumerate(people[:_MOST_NAMES])
     ]
+    if len(people) > _MOST_NAMES:
+        entries.append(
+            f"<span>and {len(people) - _MOST_NAMES} more, in the same colours again</span>"
+        )
     entries.append("<span>solid: MPJPE; dotted: after Procrustes alignment; mm</span>")
     return f'<div class="legend">{"".join(entries)}</div>'
 
@@ -173,7 +202,13 @@ def _moments(e: Evaluation) -> tuple[list[int], list[int]]:
     return pick(order[::-1]), pick(order)
 
 
-def _moment_cards(e: Evaluation, pairs: Sequence[int], kind: str) -> str:
+def _moment_cards(
+    e: Evaluation,
+    pairs: Sequence[int],
+    kind: str,
+    picture: Callable[[int], str] | None,
+    names: Mapping[int, str],
+) -> str:
     bones = bones_of(e.joint_names)
     up = (
         np.array([0.0, -1.0, 0.0])
@@ -191,9 +226,11 @@ def _moment_cards(e: Evaluation, pairs: Sequence[int], kind: str) -> str:
         ]
         seconds = e.time[pair] - e.matching.frame_times[0]
         cards.append(
-            f'<button class="moment" data-time="{seconds:.6f}">{pose_picture(poses, bones, up)}'
-            f"<b>{e.mpjpe[pair]:.0f} mm</b> <span>{kind}, {seconds:.2f} s<br>person "
-            f"{e.reference_id[pair]}, after alignment {e.pa_mpjpe[pair]:.0f} mm</span></button>"
+            f'<button class="moment" data-time="{seconds:.6f}">{picture(pair) if picture else ""}'
+            f"{pose_picture(poses, bones, up)}"
+            f"<b>{e.mpjpe[pair]:.0f} mm</b> <span>{kind}, {seconds:.2f} s<br>"
+            f"{escape(names[int(e.reference_id[pair])])}, after alignment {e.pa_mpjpe[pair]:.0f} mm"
+            "</span></button>"
         )
     return "".join(cards)
 
@@ -204,16 +241,37 @@ def _about_root(joints: np.ndarray, names: Sequence[str], e: Evaluation) -> np.n
     return joints[[list(names).index(name) for name in e.joint_names]] - root
 
 
-def _people_table(numbers: dict[str, Any]) -> str:
-    head = ("person", "frames", "found", "as track", "switches", "MPJPE", "PA-MPJPE", "PVE", "root")
+def _reliability_section(numbers: dict[str, Any]) -> str:
+    """Nothing where the recovered people come without confidences."""
+    confidence = numbers["confidence"]
+    if confidence is None:
+        return ""
+    columns = [[row[key] for row in confidence["bins"]] for key in ("said", "found", "joints")]
+    error = 100 * confidence["expected_calibration_error"]
+    return (
+        '<section class="card"><h2>Do the confidences mean what they say?</h2>'
+        f"<p class='hint'>A joint's confidence is the probability that {escape(confidence['meaning'])}. "
+        "On the dashed line it is honest, below it boasts, above it is too modest. Expected calibration "
+        f"error: {error:.1f} percentage points, over {sum(columns[2])} joints.</p>"
+        f"{reliability_chart(*columns)}</section>"
+    )
+
+
+def _people_table(
+    numbers: dict[str, Any], names: Mapping[int, str], track: Callable[[int], int]
+) -> str:
+    people = numbers["per_person"]
+    errors = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pve": "PVE", "root_error": "root"}
+    told = [key for key in errors if any(each[key] is not None for each in people.values())]
+    head = ("person", "frames", "found", "as track", "switches", *(errors[key] for key in told))
     rows = [
         (
-            *(person, each["frames"], each["found"]),
-            *(", ".join(map(str, each["recovered_ids"])) or "–", each["id_switches"]),
-            *(_number(each[key], 1) for key in ("mpjpe", "pa_mpjpe", "pve")),
-            _number(each["root_error"], 0),
+            *(names[int(person)].removeprefix("person "), each["frames"], each["found"]),
+            ", ".join(str(track(i)) for i in each["recovered_ids"]) or "–",
+            each["id_switches"],
+            *(_number(each[key], 0 if key == "root_error" else 1) for key in told),
         )
-        for person, each in numbers["per_person"].items()
+        for person, each in people.items()
     ]
     cells = "".join(f"<th>{name}</th>" for name in head)
     body = "".join(

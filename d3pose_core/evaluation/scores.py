@@ -20,11 +20,13 @@ from d3pose_core.evaluation.metrics import (
     root_aligned,
 )
 from d3pose_core.evaluation.protocols import Protocol
+from d3pose_core.evaluation.reliability_bins import RADIUS_M, Reliability, sorted_into_bins
 from d3pose_core.evaluation.tracks import BodyParameters, Tracks
 
 # Steps that differ by more from the usual one interrupt a run of frames for the acceleration error.
 EQUAL_STEPS = 0.25
 _CHUNK = 256  # bodies posed at a time
+RADIUS_MM = 1000 * RADIUS_M
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Evaluation:
     no_vertices_because: str  # why `vertex_error` is None
     acceleration_error: np.ndarray  # [K] mm/frame^2
     acceleration_error_si: np.ndarray  # [K] m/s^2
+    confidence: np.ndarray | None = None  # [M, J] 0..1; None where the recovered people have none
 
     @property
     def mpjpe(self) -> np.ndarray:
@@ -110,7 +113,28 @@ def evaluate(
         no_vertices_because=reason,
         acceleration_error=acceleration[0],
         acceleration_error_si=acceleration[1],
+        confidence=_confidences(recovered, names, rows),
     )
+
+
+def _confidences(tracks: Tracks, names: tuple[str, ...], rows: np.ndarray) -> np.ndarray | None:
+    if tracks.joint_confidence is None:
+        return None
+    columns = [tracks.joint_names.index(name) for name in names]
+    return tracks.joint_confidence[rows][:, columns]
+
+
+def reliability_of_joints(e: Evaluation) -> Reliability | None:
+    """Whether joints said to be right within RADIUS_MM are; None without confidences.
+
+    Errors are those of MPJPE. A joint that the alignment puts right is left out.
+    """
+    columns = [i for i, name in enumerate(e.joint_names) if (name,) != e.protocol.root]
+    if e.confidence is None or not len(e.time):
+        return None
+    said = torch.from_numpy(e.confidence[:, columns]).double().flatten()
+    within = torch.from_numpy(e.joint_error[:, columns] < RADIUS_MM).double().flatten()
+    return sorted_into_bins(said, within)
 
 
 def _joints(tracks: Tracks, names: tuple[str, ...]) -> np.ndarray:
@@ -253,6 +277,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
             "recall": _ratio(pairs, references),
             "precision": _ratio(pairs, pairs + len(m.extra)),
         },
+        "confidence": _reliability(e),
         "per_joint": {
             name: {"mpjpe": _mean(e.joint_error[:, i]), "pa_mpjpe": _mean(e.pa_joint_error[:, i])}
             for i, name in enumerate(e.joint_names)
@@ -260,6 +285,21 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
         "per_person": {
             str(person): _person(e, int(person)) for person in np.unique(m.reference.track_id)
         },
+    }
+
+
+def _reliability(e: Evaluation) -> dict[str, Any] | None:
+    bins = reliability_of_joints(e)
+    if bins is None:
+        return None
+    columns = (x.tolist() for x in (bins.said, bins.found, bins.count))
+    return {
+        "meaning": f"the joint lies within {RADIUS_MM:g} mm of the reference, aligned as for MPJPE",
+        "expected_calibration_error": round(bins.expected_error, 4),
+        "bins": [
+            {"said": round(said, 4), "found": round(found, 4), "joints": int(count)}
+            for said, found, count in zip(*columns, strict=True)
+        ],
     }
 
 

@@ -68,4 +68,5 @@ def read_tracks(path: Path, topic: str | None = None) -> Tracks:
         frame_times=np.unique(np.array(times, np.float64)),
         frame_id="".join(frames),
         parameters=parameters,
+        joint_confidence=column("joint_confidence", 24),
     )

@@ -1,8 +1,10 @@
 """Datasets scored by their protocols, the free body standing in for SMPL; numbers against plain numpy."""
 
+import base64
 import json
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
@@ -15,6 +17,7 @@ from d3pose_core.cli.main import main
 from d3pose_core.data.datasets import open_dataset
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.body_points import load_regressor
+from d3pose_core.evaluation.clip_pictures import HEIGHT
 from d3pose_core.evaluation.dataset_evaluation import counted_frames, evaluate_dataset
 from d3pose_core.evaluation.dataset_protocols import DATASET_PROTOCOLS, H36M_TO_LSP14
 from d3pose_core.evaluation.dataset_report import save_dataset_results
@@ -362,3 +365,45 @@ def test_the_free_body_says_that_its_vertices_and_regressor_are_its_own(tmp_path
     assert "do not correspond" in result.numbers["metrics_missing_because"]
     assert "not the official regressor" in result.numbers["protocol"]["recovered_joints"]
     assert "do not correspond" in save_dataset_results(result, tmp_path / "out", "weights")
+
+
+def test_the_report_shows_the_images_with_both_skeletons(tmp_path):
+    truth = emdb_with_all_frames(tmp_path, "emdb1")
+    folder = next(tmp_path.rglob("*_data.pkl")).parent / "images"
+    folder.mkdir()
+    for frame in range(5):
+        image = np.full((1920, 1440, 3), [40 * frame, 90, 30], np.uint8)
+        cv2.imwrite(str(folder / f"{frame:05d}.jpg"), image)
+    protocol = DATASET_PROTOCOLS["emdb-1"]
+    table = answer([truth], error=0.0)
+    dataset = open_dataset("emdb", tmp_path, "emdb1", bodies)
+    result = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies)
+    text = result.pictures(2)
+    picture = cv2.imdecode(
+        np.frombuffer(base64.b64decode(text.split("base64,")[1].rstrip('">')), np.uint8),
+        cv2.IMREAD_COLOR,
+    )
+    assert len(picture) == HEIGHT
+    # Five frames at 30 fps: a third of a second before and after there is nothing, so one picture.
+    assert abs(int(np.median(picture[:, :5, 0])) - 80) < 4  # of frame 2
+    # The recovered skeleton lies over the true one, blue.
+    blue = (picture[..., 0].astype(int) > 180) & (picture[..., 2] < 110)
+    assert blue.sum() > 200
+    save_dataset_results(result, tmp_path / "out", "weights")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") > 0
+    assert "on EMDB, protocol emdb-1" in page
+    assert "Do the confidences mean what they say?" in page
+    assert "100000" not in page.split("<script")[0].split("Person by person")[1]
+    (folder / "00002.jpg").unlink()
+    assert result.pictures(2) == ""
+
+
+def test_regressed_joints_have_no_confidences(tmp_path):
+    people = fixtures.write_3dpw(tmp_path)
+    protocol = DATASET_PROTOCOLS["3dpw-wham"]
+    dataset = open_dataset("3dpw", tmp_path, "test", bodies)
+    table = answer(people)
+    result = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies, REGRESSOR)
+    assert result.numbers["confidence"] is None
+    assert result.people == {0: "downtown_x_00, 0", 1: "downtown_x_00, 1"}

@@ -233,3 +233,58 @@ def test_npz_files_that_will_not_do(tmp_path: Path) -> None:
     path.write_text("no numbers")
     with pytest.raises(InputError, match=r"not an \.npz file"):
         load_tracks(path)
+
+
+def confident(joints_right: float, said: float) -> Tracks:
+    """A person of whose joints a share is right, the others 200 mm off; all said to be so with `said`."""
+    columns = person(1, 0.0, ALL)
+    every = FRAMES * 23  # the pelvis is where it belongs
+    wrong = np.random.default_rng(0).permutation(
+        np.arange(every) < round((1 - joints_right) * every)
+    )
+    columns["joints"][:, 1:, 0] += 0.2 * wrong.reshape(FRAMES, 23)
+    return tracks(columns, joint_confidence=np.full((FRAMES, 24), said, np.float32))
+
+
+@pytest.mark.parametrize(("right", "said", "error"), [(0.7, 0.7, 0.0), (0.4, 0.9, 0.5)])
+def test_reliability_is_what_was_found_against_what_was_said(right, said, error) -> None:
+    reference = tracks(person(7, 0.0, ALL))
+    e = evaluate(confident(right, said), reference, SMPL24)
+    confidence = summarize(e)["confidence"]
+    (row,) = confidence["bins"]
+    assert row["joints"] == FRAMES * 23  # the pelvis is right by alignment
+    assert row["said"] == pytest.approx(said, abs=1e-3)
+    assert row["found"] == pytest.approx(right, abs=1e-3)
+    assert confidence["expected_calibration_error"] == pytest.approx(error, abs=1e-3)
+    page = report_html(e, "x")
+    assert "Do the confidences mean what they say?" in page
+    assert f"said {100 * said:.0f} %, found {100 * right:.0f} %" in page
+
+
+def test_without_confidences_there_is_no_reliability() -> None:
+    e = evaluate(tracks(person(1, 0.0, ALL)), tracks(person(7, 0.0, ALL)), SMPL24)
+    assert summarize(e)["confidence"] is None
+    assert "confidences mean" not in report_html(e, "x")
+
+
+def test_confidences_of_files_are_read_and_checked(tmp_path: Path) -> None:
+    columns = person(1, 0.0, ALL)
+    confidence = np.random.default_rng(0).uniform(size=(FRAMES, 24))
+    np.savez(tmp_path / "a.npz", **columns, joint_confidence=confidence)
+    loaded = load_tracks(tmp_path / "a.npz").joint_confidence
+    assert loaded is not None
+    np.testing.assert_allclose(loaded, confidence, atol=1e-6)
+    np.savez(tmp_path / "b.npz", **columns, joint_confidence=confidence[:, :20])
+    with pytest.raises(InputError, match=r"joint_confidence must have shape \[30, 24\]"):
+        load_tracks(tmp_path / "b.npz")
+
+
+def test_people_and_tracks_are_called_as_one_asks() -> None:
+    e = evaluate(tracks(person(100_003, 0.0, ALL)), tracks(person(7, 0.0, ALL)), SMPL24)
+    page = report_html(
+        e, "x", lambda pair: f"<i>picture {pair}</i>", {7: "the <tall> one"}, lambda i: i % 10
+    )
+    assert "the &lt;tall&gt; one" in page
+    assert "person 7" not in page
+    assert "<td>3</td>" in page
+    assert page.count("<i>picture") > 0
