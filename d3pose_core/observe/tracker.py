@@ -26,6 +26,7 @@ _TORSO = [i for i in _LIMBS if LANDMARK_NAMES[i].split("_")[-1] in ("shoulder", 
 
 _SAME_PERSON = 0.1  # mean distance of limb joints, in ROI sizes, below which two bodies are one
 _SAME_BOX = 0.5  # IoU of the landmark boxes above which a newcomer is not believed to be another
+_SAME_HIPS = 0.2  # distance of the ROIs' centres, in the smaller one's size, below which neither
 # The landmark network may see a body upside down or lying where the detector took arms for legs: somebody
 # turned by more than this (rad) is not believed where their box lies mostly on that of a tracked person.
 _TURNED = 1.0
@@ -231,8 +232,8 @@ class Tracker:
 def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
     """Whether two sets of landmarks lie on one body.
 
-    For a `newcomer`, boxes that overlap much are enough, less where one is turned: better to take in late
-    than twice.
+    For a `newcomer`, boxes that overlap much are enough, less where one is turned, or hips in one place:
+    better to take in late than twice.
     """
     size = (a.next_roi.size + b.next_roi.size) / 2
     apart = np.linalg.norm(a.keypoints[_LIMBS] - b.keypoints[_LIMBS], axis=1).mean()
@@ -240,6 +241,9 @@ def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
         return True
     if not newcomer:
         return False
+    smaller = min(a.next_roi.size, b.next_roi.size)
+    if _distance(a.next_roi.center, b.next_roi.center) < _SAME_HIPS * smaller:
+        return True
     boxes = landmark_box(a), landmark_box(b)[None]
     if float(box_iou(*boxes)[0]) > _SAME_BOX:
         return True

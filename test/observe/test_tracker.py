@@ -267,3 +267,10 @@ def test_nobody_turned_is_believed_on_a_tracked_person(angle):
     # A child in front of somebody, and an acrobat beside them, are.
     assert tracker.add(person(300, **smaller), STEP) is not None
     assert tracker.add(turned(person(500), angle), STEP) is not None
+
+
+def test_nobody_larger_is_believed_about_the_same_hips():
+    tracker = Tracker()
+    assert tracker.add(person(300), STEP) is not None
+    assert tracker.add(person(310, y=250.0, height=320.0), STEP) is None
+    assert tracker.add(person(300, y=200.0, height=120.0), STEP) is not None
