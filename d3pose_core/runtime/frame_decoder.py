@@ -37,14 +37,13 @@ class RowAttention(nn.Module):
         """One attention.
 
         Args:
-            q, key, value: [B, d] of this frame.
+            q, key, value: [B, heads, 1, d / heads] of this frame.
             cache: keys and values of the frames before, [B, heads, span - 1, d / heads].
             bias: [B, heads, 1, span].
 
         Returns:
             [B, d], and the keys and values for what comes next.
         """
-        q, key, value = (t.reshape(-1, self.heads, 1, cache[0].shape[-1]) for t in (q, key, value))
         keys, values = torch.cat([cache[0], key], 2), torch.cat([cache[1], value], 2)
         out = attend(q, keys, values, bias).flatten(1)
         return self.project(out), keys[:, :, 1:], values[:, :, 1:]
@@ -84,13 +83,19 @@ class RowDecoderBlock(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Token [B, d] after the block, and its cache: keys and values of both attentions."""
         normed = functional.layer_norm(x, (self.dim,), eps=self.eps)
-        q, key, value = self.qkv(normed).split(self.dim, 1)
+        q, key, value = self._by_head(self.qkv(normed)).split(self.past.heads, 1)
         attended, *past = self.past(q, key, value, cache[:2], past_bias)
         x = x + attended
-        key, value = self.key_value(self.key_norm(stage_token)).split(self.dim, 1)
-        query = self.query(self.query_norm(x))
+        key_value = self.key_value(self.key_norm(stage_token))
+        key, value = self._by_head(key_value).split(self.cross.heads, 1)
+        query = self._by_head(self.query(self.query_norm(x)))
         attended, *cross = self.cross(query, key, value, cache[2:], cross_bias)
         return self.feed_forward(x + attended), past + cross
+
+    def _by_head(self, rows: Tensor) -> Tensor:
+        """[B, n * d] -> [B, n * heads, 1, d / heads]."""
+        size = self.dim // self.past.heads
+        return rows.reshape(-1, rows.shape[1] // size, 1, size)
 
 
 class FrameDecoder(nn.Module):
@@ -143,8 +148,8 @@ class FrameDecoder(nn.Module):
         allowed = torch.stack([exists, seen], 1)[:, :, None]  # [B, 2, 1, span]
         mask = torch.where(allowed, 0.0, NEVER)
         bias = self.time_biases(age_features).reshape(-1, 2, sum(self.time_biases.heads) // 2, span)
-        bias = (bias + mask).reshape(-1, count, sum(self.time_biases.heads) // count, span)
-        biases = [b.transpose(1, 2) for b in bias.split(1, 1)]  # [B, heads, 1, span]
+        bias = (bias + mask).reshape(-1, sum(self.time_biases.heads), 1, span)
+        biases = bias.split(self.time_biases.heads, 1)  # [B, heads, 1, span] each
 
         x = torch.where(started, self.embed(past), self.start)
         meet = self.check.to_meet(view) if self.check is not None else None

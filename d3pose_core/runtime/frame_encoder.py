@@ -77,7 +77,7 @@ class RowWindowBlock(nn.Module):
         Args:
             x: [B * S, d].
             keys, values: [B, windows * heads, span - 1, w * head_dim] of the frames before.
-            time_bias: [B, heads, span].
+            time_bias: [B, 1, heads, 1, span, 1].
             mask: [B, windows, 1, w, span, w], 0 or -inf.
 
         Returns:
@@ -86,10 +86,11 @@ class RowWindowBlock(nn.Module):
         w, size = self.window, self.window * self.head_dim
         qkv = self.qkv(self.norm(x))
         qkv = qkv.reshape(-1, self.windows, w, 3, self.heads, self.head_dim)
-        qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # [3, B, windows, heads, w, head_dim]
-        q, k, v = (t.reshape(-1, self.windows * self.heads, 1, size) for t in qkv.split(1))
+        qkv = qkv.permute(0, 3, 1, 4, 2, 5)  # [B, 3, windows, heads, w, head_dim]
+        rows = self.windows * self.heads
+        q, k, v = qkv.reshape(-1, 3 * rows, 1, size).split(rows, 1)
         keys, values = torch.cat([keys, k], 2), torch.cat([values, v], 2)
-        bias = time_bias[:, None, :, None, :, None] + self.slot_bias + mask
+        bias = time_bias + self.slot_bias + mask
         span = self.span * w
         out = attend(
             q.reshape(-1, self.heads, w, self.head_dim),
@@ -142,7 +143,8 @@ class FrameEncoder(nn.Module):
         Returns:
             each stage's token [B, decoder_dim], and the new cache.
         """
-        biases = self.time_biases(age_features).split(self.time_biases.heads, 1)
+        biases = self.time_biases(age_features)[:, None, :, None, :, None]
+        biases = biases.split(self.time_biases.heads, 2)
         masks = self.masks(visible)
         tokens, kept, block_index = [], [], 0
         rows = x.flatten(0, 1) if self.merge_landmarks is None else self.merge_landmarks(x)

@@ -41,9 +41,8 @@ class Orthonormal(nn.Module):
     def forward(self, axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, joints * 6] -> the rotations' columns, [B, 3, joints] each."""
         x, y = axes.reshape(-1, 6, axes.shape[1] // 6).split(3, 1)
-        x = x / (x * x).sum(1, keepdim=True).sqrt()
-        y = y - (x * y).sum(1, keepdim=True) * x
-        y = y / (y * y).sum(1, keepdim=True).sqrt()
+        x = functional.normalize(x, dim=1, eps=0.0)
+        y = functional.normalize(y - (x * y).sum(1, keepdim=True) * x, dim=1, eps=0.0)
         plus, minus = (x[:, self.left] * y[:, self.right]).split(3, 1)
         return x, y, plus - minus
 
@@ -189,11 +188,13 @@ class CarriedPoints(nn.Module):
         """[B, 5, 33]: rays over the person's size, and metres about the mid-hip."""
         joints, vectors = len(self.joints) + 1, len(self.turned_by)
         axes, place, along = columns.split([joints * 6, 3, vectors * 3], 1)
-        rotations = torch.stack(self.orthonormal(axes), 2)  # [B, 3, 3, joints]
+        # The transposed rotations, [B, column, row, joints]; of a product the factors change places.
+        columns = torch.cat(self.orthonormal(axes), 1)
         for round_ in range(self.rounds):
-            above = rotations[..., getattr(self, f"ancestor_{round_}")]
-            rotations = (above[:, :, :, None] * rotations[:, None]).sum(2)
-        turned = (rotations[..., self.turned_by] * along.reshape(-1, 1, 3, vectors)).sum(2)
+            above = columns[..., getattr(self, f"ancestor_{round_}")].reshape(-1, 1, 3, 3, joints)
+            columns = (columns.reshape(-1, 3, 3, 1, joints) * above).sum(2)
+        turned = columns.reshape(-1, 3, 3, joints)[..., self.turned_by]
+        turned = (turned * along.reshape(-1, 3, 1, vectors)).sum(1)
         landmarks = turned.reshape(-1, vectors) @ self.sums  # [B * 3, 66]
         points, metric = landmarks.reshape(-1, 3, 2 * NUM_LANDMARKS).split(NUM_LANDMARKS, 2)
         xy, log_depth = place.split([2, 1], 1)

@@ -254,6 +254,11 @@ class _Graph:
     def _clamp_max(self, x: Tensor, high: float, made: list, other: list) -> None:
         self._clamp(x, None, high, made=made, other=other)
 
+    def _normalize(self, x: Tensor, p=2.0, dim=1, eps=0.0, *, made, other, out=None) -> None:
+        assert p == 2
+        assert eps == 0
+        self._operator("LpNormalization", [self._name(x)], made, axis=dim, p=2)
+
     def _sum(self, x: Tensor, dim: int, keepdim: bool = False, *, made: list, other: list) -> None:
         inputs = [self._name(x), self._integers(dim)]
         self._operator("ReduceSum", inputs, made, keepdims=int(keepdim))

@@ -11,6 +11,7 @@ state (`single_frame.state_shapes`) by name; people are the first axis of each, 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,23 +53,66 @@ def step_as_onnx(model: D3Pose) -> bytes:
     return onnx_model(SingleFrame(model).cpu(), inputs, outputs, metadata)
 
 
+class _Stream:
+    """The memory of so many people's steps, handed to ONNX Runtime once and used again and again.
+
+    A state lies on one of two sides; a step reads it there and writes the next one on the other.
+    """
+
+    def __init__(self, session: Any, state_names: list[str], people: int) -> None:
+        def arrays(entries: Iterable[Any]) -> dict[str, np.ndarray]:
+            types = {"tensor(float)": np.float32, "tensor(bool)": np.bool_}
+            return {e.name: np.zeros((people, *e.shape[1:]), types[e.type]) for e in entries}
+
+        self._session = session
+        inputs = arrays(session.get_inputs())
+        self.observed = {name: inputs[name] for name in OBSERVATION_NAMES}
+        made = arrays(session.get_outputs()[: len(PREDICTION_NAMES) + len(VIEW_NAMES)])
+        self.made = list(made.values())
+        first = [inputs[name] for name in state_names]
+        self.sides = first, [np.zeros_like(array) for array in first]
+        self.written = [0, 0]  # how often each side was
+        self._bindings = []
+        for here, there in (self.sides, self.sides[::-1]):
+            binding = session.io_binding()
+            read = self.observed | dict(zip(state_names, here, strict=True))
+            new = made | {f"new_{n}": array for n, array in zip(state_names, there, strict=True)}
+            for name, array in read.items():
+                binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+            for name, array in new.items():
+                binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+            self._bindings.append(binding)
+
+    def run(self, side: int) -> None:
+        """One step from the state on `side`."""
+        self.written[1 - side] += 1
+        self._session.run_with_iobinding(self._bindings[side])
+
+
 @dataclass(frozen=True)
 class OnnxState:
-    """What the network remembers of B people, in ONNX Runtime's memory."""
+    """What the network remembers of B people.
 
-    values: list[Any]  # OrtValue, in the order of `state_shapes`
+    What a step answers lies in memory that the step after next writes to; it says so when asked too late.
+    """
 
-    @classmethod
-    def of(cls, arrays: list[np.ndarray]) -> OnnxState:
-        return cls([_ort().OrtValue.ortvalue_from_numpy(array) for array in arrays])
+    rows: list[np.ndarray]  # in the order of `state_shapes`
+    stream: _Stream | None = None  # whose memory it is; None: its own
+    side: int = 0
+    written: int = 0
+
+    def arrays(self) -> list[np.ndarray]:
+        """`rows`, if they are still this state's. Raises ValueError."""
+        if self.stream is not None and self.stream.written[self.side] != self.written:
+            raise ValueError(
+                "this state was overwritten by later steps; `step.stack([state])` is a copy that lasts"
+            )
+        return self.rows
 
     def split(self) -> list[OnnxState]:
         """One state for each person."""
-        columns = [value.numpy() for value in self.values]
-        return [
-            OnnxState.of([np.ascontiguousarray(column[i : i + 1]) for column in columns])
-            for i in range(len(columns[0]))
-        ]
+        rows = self.arrays()
+        return [OnnxState([row[i : i + 1].copy() for row in rows]) for i in range(len(rows[0]))]
 
 
 class OnnxStep:
@@ -106,18 +150,14 @@ class OnnxStep:
             ) from error
         self.config = _config(self._session, named)
         self._shapes = state_shapes(self.config)
-        self._state_names = list(self._shapes)
-        self._outputs = [
-            *(*PREDICTION_NAMES, *VIEW_NAMES),
-            *(f"new_{name}" for name in self._state_names),
-        ]
-        expected = {*OBSERVATION_NAMES, *self._state_names}
-        given = {entry.name for entry in self._session.get_inputs()}
-        missing = {entry.name for entry in self._session.get_outputs()} ^ set(self._outputs)
-        if given != expected or missing:
+        expected = [*OBSERVATION_NAMES, *self._shapes]
+        expected += [*PREDICTION_NAMES, *VIEW_NAMES, *(f"new_{name}" for name in self._shapes)]
+        given = [entry.name for entry in self._session.get_inputs()]
+        given += [entry.name for entry in self._session.get_outputs()]
+        if given != expected:
             raise InputError(
-                f"{named} has other inputs or outputs than a step of its configuration: "
-                f"{sorted((given ^ expected) | missing)[:5]}; export it again"
+                f"{named} has other inputs or outputs than a step of its configuration, such as "
+                f"{sorted(set(given) ^ set(expected))[:5]}; export it again"
             )
 
     @classmethod
@@ -129,28 +169,33 @@ class OnnxStep:
     def initial_state(self, batch: int) -> OnnxState:
         """The state of `batch` people who were never seen before."""
         types = {torch.bool: np.bool_, torch.float32: np.float32}
-        return OnnxState.of(
+        return OnnxState(
             [np.zeros((batch, *shape), types[dtype]) for shape, dtype in self._shapes.values()]
         )
 
     def stack(self, states: list[OnnxState]) -> OnnxState:
-        """The states of several people as one batch."""
-        columns = zip(*([value.numpy() for value in s.values] for s in states), strict=True)
-        return OnnxState.of([np.concatenate(column) for column in columns])
+        """The states of several people as one batch; a copy."""
+        columns = zip(*(state.arrays() for state in states), strict=True)
+        return OnnxState([np.concatenate(column) for column in columns])
 
     def step(
         self, frame: ObservationBatch, state: OnnxState
     ) -> tuple[PosePrediction, ViewCamera, OnnxState]:
         """One new frame ([B, 1, ...]) of each person, fed with its own last output."""
-        make = _ort().OrtValue.ortvalue_from_numpy
-        inputs = {
-            name: make(np.ascontiguousarray(getattr(frame, name).numpy()))
-            for name in OBSERVATION_NAMES
-        }
-        inputs |= zip(self._state_names, state.values, strict=True)
-        values = self._session.run_with_ort_values(self._outputs, inputs)
-        seven = [torch.from_numpy(value.numpy()) for value in values[:7]]
-        return PosePrediction(*seven[:5]), ViewCamera(*seven[5:]), OnnxState(values[7:])
+        rows, stream, side = state.arrays(), state.stream, state.side
+        if stream is None:
+            stream = _Stream(self._session, list(self._shapes), len(rows[0]))
+            side = 0
+            for there, row in zip(stream.sides[0], rows, strict=True):
+                there[:] = row
+        for name, array in stream.observed.items():
+            array[:] = getattr(frame, name).numpy()
+        stream.run(side)
+        made = [torch.from_numpy(array.copy()) for array in stream.made]
+        predicted = len(PREDICTION_NAMES)
+        side = 1 - side
+        new_state = OnnxState(stream.sides[side], stream, side, stream.written[side])
+        return PosePrediction(*made[:predicted]), ViewCamera(*made[predicted:]), new_state
 
 
 def _config(session: Any, named: str) -> D3PoseConfig:

@@ -71,13 +71,34 @@ def test_any_number_of_people_and_none_meet(step):
     torch.testing.assert_close(both.rotations, every.rotations[[4, 0]], atol=1e-5, rtol=0)
 
 
-def test_a_state_is_not_changed_by_a_step(step):
-    frame = random_observations(people=2, frames=1)
-    state = step.initial_state(2)
-    _, _, state = step.step(frame, state)
-    first, _, _ = step.step(frame, state)
-    again, _, _ = step.step(frame, state)
+def test_a_state_can_be_gone_back_to_by_one_step_or_by_a_copy(step):
+    frames = random_observations(people=2, frames=4)
+    _, _, state = step.step(frames[:, :1], step.initial_state(2))
+    copy = step.stack([state])
+    first, _, after = step.step(frames[:, 1:2], state)
+    again, _, other = step.step(frames[:, 1:2], state)
     assert largest_difference(first, again) == 0
+    with pytest.raises(ValueError, match="overwritten by later steps"):
+        step.step(frames[:, 2:3], after)
+    step.step(frames[:, 2:3], other)
+    with pytest.raises(ValueError, match="overwritten by later steps"):
+        state.split()
+    from_copy, _, _ = step.step(frames[:, 1:2], copy)
+    assert largest_difference(first, from_copy) == 0
+
+
+def test_two_streams_of_one_network_do_not_meet(step):
+    """As two cameras in one process."""
+    batch = random_observations(people=2, frames=6)
+    alone, expected = step.initial_state(1), []
+    for t in range(6):
+        prediction, _, alone = step.step(batch[:1, t : t + 1], alone)
+        expected.append(prediction)
+    states = [step.initial_state(1), step.initial_state(1)]
+    for t in range(6):
+        got, _, states[0] = step.step(batch[:1, t : t + 1], states[0])
+        _, _, states[1] = step.step(batch[1:, t : t + 1], states[1])
+        assert largest_difference(got, expected[t]) == 0
 
 
 def test_the_exported_file_is_valid_and_runs(model, tmp_path):
