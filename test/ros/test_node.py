@@ -260,6 +260,27 @@ def test_markers_appear_and_vanish(make_bench, make_person):
     assert meshes[2].markers[0].action == skeletons[2].markers[0].action == Marker.DELETEALL
 
 
+def test_nothing_is_skinned_for_nobody(make_bench, make_person, monkeypatch):
+    bench = make_bench(marker_rate_hz=0.0)
+    skinned = []
+    body = bench.recovery.body
+    meshes = body.meshes
+    monkeypatch.setattr(
+        type(body), "meshes", lambda self, people: skinned.append(len(people)) or meshes(people)
+    )
+    bench.start()
+    bench.recovery.people = [make_person(1), make_person(2)]
+    bench.send(1.0)
+    bench.wait_for_count("images processed", 1)
+    assert skinned == []
+    bench.graph.collect(MarkerArray, "d3pose/mesh")
+    mesh = bench.node._pipeline.outputs.mesh
+    bench.graph.wait_until(mesh.get_subscription_count, "a subscriber")
+    bench.send(2.0)
+    bench.wait_for_count("images processed", 2)
+    assert skinned == [2]  # both together
+
+
 def test_marker_rate_is_limited(make_bench, make_person):
     bench = make_bench(marker_rate_hz=0.1)
     meshes = bench.graph.collect(MarkerArray, "d3pose/mesh")
