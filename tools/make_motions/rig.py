@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from d3pose_core.body import load_body
-from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
+from d3pose_core.skeleton import JOINT_MIRROR, JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
 
 J = {name: index for index, name in enumerate(JOINT_NAMES)}
 
@@ -25,6 +25,17 @@ _SEGMENTS = (
     *((f"{s}_ankle", f"{s}_foot", 0.0145) for s in ("left", "right")),
 )
 _SKIN_POINTS = 160
+
+
+def mirror(pose: np.ndarray) -> np.ndarray:
+    """Rotation vectors [..., 24, 3] of the mirror image at the plane x = 0."""
+    return pose[..., list(JOINT_MIRROR), :] * np.array([1.0, -1.0, -1.0])
+
+
+def mirror_name(name: str) -> str:
+    """ "left knee" for "right knee"; a name without a side is its own."""
+    swap = {"left": "right", "right": "left"}
+    return " ".join(swap.get(word, word) for word in name.split())
 
 
 class Rig:

@@ -9,12 +9,11 @@ import numpy as np
 
 from d3pose_core.data.motions import SHARD_FPS
 from d3pose_core.recording import atomic_path
-from d3pose_core.skeleton import JOINT_MIRROR, JOINT_PARENTS
-from tools.make_motions.arms import MIRROR
+from d3pose_core.skeleton import JOINT_PARENTS
 from tools.make_motions.checks import faults
 from tools.make_motions.clip import Clip
 from tools.make_motions.kinds import KINDS
-from tools.make_motions.rig import J, rig
+from tools.make_motions.rig import J, mirror, mirror_name, rig
 from tools.make_motions.rotations import about, matrix, rotvec
 
 _POSE_SCALE = 1e-4  # rad: +-3.27 rad in 16 bits
@@ -51,8 +50,8 @@ def _anywhere(clip: Clip, rng: np.random.Generator) -> Clip:
     """The clip, or its mirror image, facing any way; it starts at x = z = 0."""
     pose, root, planted = clip.pose, clip.root, clip.planted
     if rng.random() < 0.5:
-        pose, root = pose[:, list(JOINT_MIRROR)] * MIRROR, root * [-1, 1, 1]
-        planted = {{"left": "right", "right": "left"}[side]: v for side, v in planted.items()}
+        pose, root = mirror(pose), root * [-1, 1, 1]
+        planted = {mirror_name(side): frames for side, frames in planted.items()}
     turn = about(1, rng.uniform(-np.pi, np.pi))
     pose = pose.copy()
     pose[:, 0] = rotvec(turn @ matrix(pose[:, 0]))

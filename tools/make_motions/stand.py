@@ -73,16 +73,16 @@ def solve(controls: Controls) -> tuple[np.ndarray, np.ndarray]:
         rotations[:, 0] = controls.pelvis = upright @ about(0, tilt)
         soles = {side: _sole(controls.feet[side], side, relief[side]) for side in SIDES}
         root[:, 1] = _height(controls, root, soles)
-        target = root
+        target, loose = root, np.ones((len(pose), 1))
         if controls.held is not None and controls.place is not None:
-            share = controls.held[:, None]
-            target = root * (1 - share) + controls.place * share
+            loose = 1 - controls.held[:, None]
+            target = root * loose + controls.place * (1 - loose)
         for side in SIDES:
             relief[side] = _bend_leg(rotations, own_legs, controls, target, side, soles[side])
         tilt = np.clip(tilt + _tilt(rotations), -_MOST_TILT, _MOST_TILT)
         _, joints = body.pose(rotations, target)
         off = controls.support - (body.mass @ joints)[:, [0, 2]]
-        root[:, [0, 2]] += smooth(off, 0.03)
+        root[:, [0, 2]] += smooth(off, 0.03) * loose
     return rotvec(rotations), target
 
 
