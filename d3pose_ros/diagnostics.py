@@ -31,7 +31,8 @@ AGE = "age at publish"
 BUSY = "busy"
 NO_SUBSCRIBER = "no_subscriber"
 WAITING_FOR_CAMERA_INFO = "waiting_for_camera_info"
-_HARMLESS = frozenset((BUSY, NO_SUBSCRIBER, WAITING_FOR_CAMERA_INFO))
+DEACTIVATED = "deactivated"
+_HARMLESS = frozenset((BUSY, NO_SUBSCRIBER, WAITING_FOR_CAMERA_INFO, DEACTIVATED))
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,13 @@ class FrameStatistics:
             self._latencies.clear()
             for times in self._recent.values():
                 times.clear()
+
+    def deactivated(self) -> None:
+        """No image is in work any more: those that were waiting are dropped."""
+        with self._lock:
+            waiting = self._received - self._processed - self._dropped.total()
+            if waiting > 0:
+                self._dropped[DEACTIVATED] += waiting
 
     def received(self) -> None:
         """An image came in."""
@@ -171,6 +179,8 @@ class FrameStatistics:
         """Everything that is wrong; of one level, the first is the one to be mended first."""
         limits = state.thresholds
         warn, error = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+        for problem in state.graph:
+            yield warn, problem
         silence = self._silence()
         for level, limit in ((error, limits.no_image_error_s), (warn, limits.no_image_warn_s)):
             if 0 < limit < silence:
@@ -183,8 +193,6 @@ class FrameStatistics:
         ):
             if 0 < limit < bad:
                 yield level, f"{bad:.0%} of the images cannot be used: see dropped/* and the log"
-        for problem in state.graph:
-            yield warn, problem
         if state.calibration:
             yield warn, state.calibration
         busy = self._recent_count(BUSY) / received

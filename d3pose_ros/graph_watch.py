@@ -60,10 +60,13 @@ class GraphWatch:
 
     def silence(self) -> str:
         """Why no image may be coming."""
-        if self._incompatible:
-            return f"there is a publisher, but {self._mismatch()}"
-        if self._images is not None and not self.publishers():
-            return f"nobody publishes {self._images.topic_name}"
+        if self._images is not None:
+            topic = self._images.topic_name
+            offering = self._node.count_publishers(topic)
+            if self._incompatible and offering > self.publishers():
+                return f"there is a publisher, but {self._mismatch()}"
+            if not offering:
+                return f"nobody publishes {topic}"
         return "check the topic, its QoS and the camera driver"
 
     def problems(self) -> Iterator[str]:

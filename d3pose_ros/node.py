@@ -221,6 +221,7 @@ class D3PoseNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+            self.statistics.deactivated()
         if self._pipeline is not None and self._pipeline.world is not None:
             self._pipeline.world.close()
 

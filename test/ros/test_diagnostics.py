@@ -76,6 +76,33 @@ def test_drops_are_counted_by_cause(statistics):
     assert (got["dropped/busy"], got["dropped/empty_image"]) == ("2", "1")
 
 
+def test_what_is_wrong_in_the_graph_is_said_and_why_no_image_comes(statistics, clock):
+    state = NodeState("active", graph=["two nodes of one name"], silence="nobody publishes /image")
+    assert status(statistics, state).level == DiagnosticStatus.WARN
+    assert status(statistics, state).message == "two nodes of one name"
+    clock.now += 3.0
+    assert status(statistics, state).message == "two nodes of one name"
+    clock.now += 30.0
+    assert status(statistics, state).level == DiagnosticStatus.ERROR
+    assert status(statistics, state).message == "no image: nobody publishes /image"
+
+
+def test_images_that_waited_when_the_node_was_deactivated_are_accounted_for(statistics):
+    for _ in range(4):
+        statistics.received()
+    statistics.processed([], {})
+    statistics.dropped("busy")
+    for _ in range(2):
+        statistics.deactivated()
+    got = values(statistics)
+    assert got["dropped/deactivated"] == "2"
+    assert status(statistics).level == DiagnosticStatus.OK
+    statistics.received()
+    statistics.processed([], {})
+    statistics.deactivated()
+    assert values(statistics)["dropped/deactivated"] == "2"
+
+
 def test_silence(statistics, clock):
     clock.now += 100  # inactive for long
     statistics.activated()
