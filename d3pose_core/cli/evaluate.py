@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from d3pose_core.cli.evaluate_dataset import add_official_datasets
+from d3pose_core.cli.evaluate_image import add_image_clips
 from d3pose_core.cli.options import check_output_folder
 from d3pose_core.errors import D3PoseError, InputError
 
@@ -24,6 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     datasets = parser.add_subparsers(metavar="DATASET", required=True)
     _add_bag(datasets)
     add_official_datasets(datasets)
+    add_image_clips(datasets)
 
 
 def _add_bag(datasets: argparse._SubParsersAction) -> None:

@@ -54,9 +54,7 @@ class ClipPictures:
         ]
         if not pictures:
             return ""
-        _, jpeg = cv2.imencode(".jpg", np.hstack(pictures), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        text = base64.b64encode(jpeg.tobytes()).decode()
-        return f'<img alt="{escape(sequence.name)}" src="data:image/jpeg;base64,{text}">'
+        return html_image(np.hstack(pictures), sequence.name)
 
     def _poses(
         self, pair: int, frame: int, camera: Intrinsics
@@ -80,6 +78,13 @@ class ClipPictures:
                 chosen = joints[[list(have).index(name) for name in e.joint_names]]
                 out.append((camera.project(chosen), color))
         return out
+
+
+def html_image(image: np.ndarray, name: str) -> str:
+    """An image [H, W, 3] B, G, R inside a page."""
+    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    text = base64.b64encode(jpeg.tobytes()).decode()
+    return f'<img alt="{escape(name)}" src="data:image/jpeg;base64,{text}">'
 
 
 def _window(points: list[np.ndarray], camera: Intrinsics) -> tuple[int, int, int, int]:

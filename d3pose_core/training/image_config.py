@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from d3pose_core.configuration import options, read_mapping
 from d3pose_core.errors import InputError
 from d3pose_core.model.image.config import ImageConfig
 from d3pose_core.training.losses import LossWeights
-from d3pose_core.configuration import options, read_mapping
+from d3pose_core.training.optimizer import OPTIMIZERS
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class ImageTrainConfig:
     batch: int = 4  # clips a step
     # Of each clip only so many neighbouring ones, cut at random: more clips a step for the same work.
     frames: int | None = None
-    learning_rate: float = 5e-4
+    optimizer: str = "muon"  # or "adamw"
+    learning_rate: float = 5e-4  # of AdamW, which moves what Muon doesn't
+    muon_rate: float = 0.02
     warmup_steps: int = 50
     weight_decay: float = 0.05
     # As in `TrainConfig`: the decoder reads its own outputs in this share of the clips.
@@ -40,6 +43,8 @@ class ImageTrainConfig:
         for name in ("steps", "batch", "validate_every", "threads", "warmup_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer must be one of {OPTIMIZERS}, got {self.optimizer!r}")
         if self.frames is not None and self.frames < 3:
             raise InputError(f"frames must be at least 3 (accelerations), got {self.frames}")
 

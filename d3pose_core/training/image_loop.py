@@ -12,9 +12,11 @@ from tqdm import tqdm
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.image_clips import ImageClips
+from d3pose_core.data.mean_pose import MeanPose, mean_pose
 from d3pose_core.data.simulator import TrainingBatch, Truth
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.image_modes import MODES, predict, scores
+from d3pose_core.model.decoder import PoseHead
 from d3pose_core.model.image.backbone import Backbone
 from d3pose_core.model.image.checkpoint import save_image_model
 from d3pose_core.model.image.features import FrameFeatures
@@ -24,6 +26,7 @@ from d3pose_core.training.curves import Curves
 from d3pose_core.training.image_config import ImageTrainConfig
 from d3pose_core.training.loop import training_losses
 from d3pose_core.training.losses import total_loss
+from d3pose_core.training.optimizer import Optimizer
 
 _GRADIENT_LIMIT = 1.0
 
@@ -71,12 +74,12 @@ def train_image(config: ImageTrainConfig) -> Path:
     body = load_body("free-low")
     backbone = Backbone(config.network.backbone, config.network.image_size, config.pretrained)
     network = ImageD3Pose(config.network)
+    start_at(network, mean_pose(clips))
     source, held_out_source = (FeatureSource(c, backbone, config.frozen) for c in (clips, held_out))
-    parts = {"network": network, "backbone": backbone}
-    parameters = [*network.parameters(), *([] if config.frozen else backbone.parameters())]
-    optimizer = torch.optim.AdamW(
-        parameters, config.learning_rate, weight_decay=config.weight_decay
-    )
+    parts = nn.ModuleDict({"network": network, "backbone": backbone})
+    trained = nn.ModuleDict({"network": network}) if config.frozen else parts
+    rates = config.learning_rate, config.muon_rate, config.weight_decay
+    optimizer = Optimizer(trained, config.optimizer, *rates)
 
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -89,8 +92,7 @@ def train_image(config: ImageTrainConfig) -> Path:
         total=config.steps, initial=first, desc="training", unit="step", mininterval=5
     ) as bar:
         for step in range(first, config.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * rate_factor(step, config)
+            optimizer.set_rate(rate_factor(step, config))
             network.train()
             backbone.train(not config.frozen)
             # A seed for each step, so that a resumed run goes on as if never stopped.
@@ -104,9 +106,9 @@ def train_image(config: ImageTrainConfig) -> Path:
                 network, batch, config.own_outputs, config.past_noise, body, rng
             )
             loss = total_loss(losses, config.loss)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_LIMIT)
+            torch.nn.utils.clip_grad_norm_(trained.parameters(), _GRADIENT_LIMIT)
             optimizer.step()
             bar.update()
             recent.append(float(loss.detach()))
@@ -125,12 +127,18 @@ def train_image(config: ImageTrainConfig) -> Path:
     return best
 
 
+def start_at(network: ImageD3Pose, mean: MeanPose) -> None:
+    """Let every head begin with the mean pose, whatever it reads: what remains to learn is in the images."""
+    sixd = mean.rotations[..., :2].flatten()
+    for head in (network.decoder.pose_head, *network.stage_heads):
+        head = cast(PoseHead, head)
+        start = torch.cat([sixd - cast(Tensor, head.identity), mean.place, mean.betas])
+        with torch.no_grad():
+            head.linear.bias.copy_(start)
+
+
 def _save_resume(
-    path: Path,
-    parts: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    lowest: float,
+    path: Path, parts: nn.ModuleDict, optimizer: Optimizer, step: int, lowest: float
 ) -> None:
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state |= {"optimizer": optimizer.state_dict(), "step": step, "lowest": lowest}
@@ -139,9 +147,7 @@ def _save_resume(
     partial.replace(path)
 
 
-def _resume(
-    path: Path, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
+def _resume(path: Path, parts: nn.ModuleDict, optimizer: Optimizer) -> tuple[int, float]:
     """The next step and the lowest held-out MPJPE so far; of a new run 0 and infinity.
 
     Raises:

@@ -1,6 +1,7 @@
 """The image variant learns, is scored in the original's three modes, and survives a round trip to disk."""
 
 import csv
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,10 +14,13 @@ import yaml
 from d3pose_core.body import load_body
 from d3pose_core.cli.main import main
 from d3pose_core.data.image_clips import ImageClips
+from d3pose_core.data.mean_pose import mean_pose
 from d3pose_core.errors import InputError
+from d3pose_core.evaluation.image_evaluation import MEAN_POSE
 from d3pose_core.evaluation.image_modes import MODES, predict, scores
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.image import ImageConfig, ImageD3Pose
+from d3pose_core.model.image.backbone import Backbone
 from d3pose_core.model.view import into_view, place_of
 from d3pose_core.training import image_loop
 from d3pose_core.training.image_config import ImageTrainConfig, is_image_config
@@ -159,6 +163,62 @@ def test_the_checkpoint_holds_both_networks(run):
     assert got["mpjpe"] == pytest.approx(lowest, rel=0.02)  # float16 on disk
 
 
+def test_the_evaluation_command_reports_the_modes_beside_the_mean_pose(run, tmp_path, capsys):
+    clips = str(run.parent / "clips.npz")
+    argv = ["evaluate", "image", "--root", clips, "--weights", str(run / "best.safetensors")]
+    assert main([*argv, "--mean-of", clips, "--out", str(tmp_path)]) == 0
+    numbers = json.loads((tmp_path / "metrics.json").read_text())
+    with open(run / "curve.csv", newline="") as file:
+        lowest = min(csv.DictReader(file), key=lambda row: float(row["free_mpjpe"]))
+    for mode in MODES:
+        for name in ("mse", "mpjpe", "pa_mpjpe", "pve"):
+            expected = float(lowest[f"{mode}_{name}"])
+            assert numbers["modes"][mode][name] == pytest.approx(expected, rel=0.03), (mode, name)
+    # The same numbers by the way that all other evaluations go.
+    free = numbers["modes"]["free"]
+    for name in ("mpjpe", "pa_mpjpe", "pve"):
+        assert numbers["metrics"][name] == pytest.approx(free[name], rel=1e-3)
+    assert numbers["tracking"]["recall"] == 1
+    assert free["pa_mpjpe"] < numbers["modes"][MEAN_POSE]["pa_mpjpe"]  # it learned them by heart
+    page = (tmp_path / "report.html").read_text()
+    assert "ground truth in loop" in page
+    assert page.count("data:image/jpeg") == 8
+    assert "Do the confidences mean what they say?" in page
+    assert f"{free['mse']:.4f}" in capsys.readouterr().out
+
+
+def test_training_starts_at_the_mean_pose():
+    clips = made_up_clips()
+    torch.manual_seed(0)
+    network = ImageD3Pose(ImageConfig.from_dict(NETWORK)).eval()
+    mean = mean_pose(clips)
+    image_loop.start_at(network, mean)
+    frames = clips.frames(torch.arange(2), torch.randn(2, 6, 50, 64))
+    with torch.inference_mode():
+        said = predict(network, frames, clips.truth(torch.arange(2)), "free")
+        stages = network.stage_poses(network.encode(frames, network.initial_state(2)))
+    everywhere = mean.rotations.expand(2, 6, 24, 3, 3)
+    for rotations, place, _ in (*stages, (said.rotations, said.place, None)):
+        # All that is left is the heads' small random weights.
+        assert float((rotations - everywhere).abs().mean()) < 0.1
+        assert float((place - mean.place).abs().mean()) < 0.3
+
+
+def test_the_mean_of_one_pose_is_that_pose():
+    clips = made_up_clips()
+    still = {"rotations": clips.rotations[:1, :1], "betas": clips.betas[:1]}
+    one = replace(
+        clips,
+        rotations=np.broadcast_to(still["rotations"], clips.rotations.shape).copy(),
+        betas=np.broadcast_to(still["betas"], clips.betas.shape).copy(),
+    )
+    mean = mean_pose(one)
+    view = one.frames(torch.arange(2), torch.zeros(2, 6, 0, 0)).view()
+    true = into_view(torch.from_numpy(one.rotations), view)[0, 0]
+    torch.testing.assert_close(mean.rotations, true, atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean.betas, torch.from_numpy(one.betas[0]))
+
+
 def test_the_truth_scores_nothing():
     clips = made_up_clips()
     everyone = torch.arange(len(clips))
@@ -221,9 +281,12 @@ def test_clips_round_trip_and_wrong_files_are_said(tmp_path):
 def test_the_example_configuration_is_valid():
     path = Path("config/train/image_small.yaml")
     assert is_image_config(path)
-    config = ImageTrainConfig.load(path)
-    assert config.network.tokens * config.network.parts == 200
-    ImageD3Pose(config.network)
+    config = ImageTrainConfig.load(path).network
+    backbone = Backbone(config.backbone, config.image_size).eval()
+    with torch.inference_mode():
+        tokens = backbone(torch.rand(1, 3, config.image_size, config.image_size))
+    assert tokens.shape == (1, config.tokens, config.width)
+    ImageD3Pose(config)
     assert not is_image_config("config/train/landmarks.yaml")
 
 

@@ -31,9 +31,10 @@ class Studio:
         rate_hz: float,
         seed: int,
         varied: bool = False,
+        camera: type[Camera] = Camera,
     ):
         self._motions, self._frames, self._rate_hz, self._seed = motions, frames, rate_hz, seed
-        self._varied = varied
+        self._varied, self._camera = varied, camera
         self._body: BodyModel = load_body(_BODY)
         self._arrays: BodyArrays = free_body_arrays(_BODY)
         self._depths = _depths_under_skin(self._body, self._arrays)
@@ -44,7 +45,7 @@ class Studio:
         scene = sample_scene(
             self._motions, self._body, self._frames, self._rate_hz, seed, self._varied
         )
-        return scene, Camera(scene, self._arrays, self._depths, seed), seed
+        return scene, self._camera(scene, self._arrays, self._depths, seed), seed
 
 
 def _depths_under_skin(body: BodyModel, arrays: BodyArrays) -> np.ndarray:

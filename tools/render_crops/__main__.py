@@ -10,13 +10,35 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from d3pose_core.body.arrays import BodyArrays
+from d3pose_core.camera import Intrinsics
 from d3pose_core.data.image_clips import ImageClips
 from d3pose_core.data.motions import MotionLibrary
+from tools.measure_landmarks.picture import Camera
 from tools.measure_landmarks.record import Studio
 from tools.measure_landmarks.scenes import Scene
 
 # Of the person's extent: the room around a detector's box, and how much the box errs from frame to frame.
 _ROOM, _BOX_NOISE = 1.25, 0.03
+
+
+class PlainCamera(Camera):
+    """The same outfit, light and sensor in every clip, a grey wall, and nothing before the person."""
+
+    def __init__(self, scene: Scene, body: BodyArrays, depth_under_skin: np.ndarray, seed: int):
+        super().__init__(scene, body, depth_under_skin, seed=0)
+        self._background = _Wall(scene.intrinsics)
+        self._obstacle, self._blur, self._noise = None, 0.0, 0.0
+
+
+class _Wall:
+    """A grey one, which looks the same from everywhere."""
+
+    def __init__(self, intrinsics: Intrinsics) -> None:
+        self._image = np.full((intrinsics.height, intrinsics.width, 3), 128, np.uint8)
+
+    def seen_after(self, turn: np.ndarray) -> np.ndarray:
+        return self._image.copy()
 
 
 def main() -> None:
@@ -27,6 +49,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--rate", type=float, default=30.0, help="frames a second")
     parser.add_argument("--size", type=int, default=112, help="px, side of the crops")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="everybody in the same clothes and light before one grey wall, with nothing in the way: what a "
+        "small network learns from in minutes",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="CLIPS.npz")
     args = parser.parse_args()
@@ -34,7 +62,8 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     motions = MotionLibrary(args.motions, args.split)
-    studio = Studio(motions, args.frames, args.rate, args.seed)
+    kind = PlainCamera if args.plain else Camera
+    studio = Studio(motions, args.frames, args.rate, args.seed, camera=kind)
     rows = []
     for number in tqdm(range(args.clips), desc=str(args.out), unit="clip"):
         scene, camera, seed = studio.clip(number)
