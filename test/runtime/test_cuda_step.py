@@ -7,6 +7,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.runtime import cuda_step
 from d3pose_core.runtime.cuda_step import CudaGraphStep, padded
+from d3pose_core.runtime.frames import moving_people
 from test.helpers.networks import random_network
 from test.helpers.observations import random_observations
 
@@ -68,7 +69,7 @@ def test_seven_seconds_on_a_gpu_equal_torch(people):
         pytest.skip("NO NVIDIA GPU HERE: CUDA graphs are not tested")
     model = load_model("d3pose-landmarks", "cuda")
     step = CudaGraphStep(model)
-    batch = random_observations(people, frames=210).to(torch.device("cuda"))
+    batch = moving_people(people, frames=210).to(torch.device("cuda"))
     states = model.initial_state(people), step.initial_state(people)
     for t in range(210):
         expected, _, eager = model.step(batch[:, t : t + 1], states[0])

@@ -9,6 +9,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model, save_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
+from d3pose_core.runtime.frames import moving_people
 from d3pose_core.runtime.onnx_graph import onnx_model
 from d3pose_core.runtime.onnx_step import FORMAT, OnnxStep, step_as_onnx
 from d3pose_core.runtime.single_frame import state_shapes
@@ -40,9 +41,13 @@ def largest_difference(a, b) -> float:
 
 @pytest.mark.parametrize("people", [1, 4, 8])
 def test_seven_seconds_of_the_shipped_network_equal_torch(shipped, people):
-    """Each on its own outputs, over 210 frames of people of whom some are unseen at times."""
+    """Each on its own outputs, over 210 frames of people who move and are unseen at times.
+
+    Of people, not of noise: on noise a step may magnify rounding so much that torch in single precision is as
+    far from torch in double.
+    """
     model, step = shipped
-    batch = random_observations(people, frames=210)
+    batch = moving_people(people, frames=210)
     states = model.initial_state(people), step.initial_state(people)
     for t in range(210):
         frame = batch[:, t : t + 1]
