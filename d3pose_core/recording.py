@@ -112,9 +112,9 @@ class PeopleTable:
                 f"{path}: camera must be [4] and image_size [2], "
                 f"got {list(camera.shape)} and {list(image_size.shape)}"
             )
-        if camera.dtype.kind != "f" or image_size.dtype.kind not in "iu":
+        if camera.dtype.kind not in "fiu" or image_size.dtype.kind not in "iu":
             raise InputError(
-                f"{path}: camera must be floating point and image_size whole numbers, got {camera.dtype} "
+                f"{path}: camera must be numbers and image_size whole numbers, got {camera.dtype} "
                 f"and {image_size.dtype}"
             )
         return cls(**columns, intrinsics=Intrinsics(*camera.tolist(), *image_size.tolist()))
