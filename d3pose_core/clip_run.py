@@ -13,6 +13,7 @@ from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, Summary
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.resume import ResumableRun, settings_of
 from d3pose_core.runtime import AUTO
 from d3pose_core.video import ClipReader
 
@@ -32,6 +33,7 @@ class ClipOptions:
     max_people: int = 5
     max_frames: int | None = None
     overlay: bool = True
+    resume: bool = False  # go on where an earlier run was interrupted
 
 
 def run_clip(
@@ -61,7 +63,8 @@ def run_clip(
         max_people=options.max_people,
         runtime=options.runtime,
     )
-    table, statistics, fps = _recover(recovery, clip, intrinsics, bars)
+    run = ResumableRun(options.out, settings_of(options, options.clip), options.resume)
+    table, statistics, fps = _recover(recovery, clip, intrinsics, bars, run)
     files = [options.out / "people.npz"]
     table.save(files[0])
     if options.overlay:
@@ -80,27 +83,38 @@ def run_clip(
         body=recovery.body.name,
     )
     summary.save(files[-1])
+    run.forget()
     say(summary_table(summary, files))
     return summary
 
 
 def _recover(
-    recovery: MeshRecovery, clip: ClipReader, intrinsics: Intrinsics, bars: Bars
+    recovery: MeshRecovery,
+    clip: ClipReader,
+    intrinsics: Intrinsics,
+    bars: Bars,
+    run: ResumableRun,
 ) -> tuple[PeopleTable, RunStatistics, float]:
     """Every frame in turn: everyone in the clip, the times, and frames per second with decoding."""
     recorder, statistics = PeopleRecorder(intrinsics), RunStatistics()
-    began = time.perf_counter()
+    run.recall(recovery)
     with bars(clip.frame_count, "recover", "frame") as bar:
         for frame in clip:
+            bar.update()
+            if frame.index < run.next_frame:
+                continue
             started = time.perf_counter()
             people = recovery(frame.image, frame.time_s, intrinsics)
             latency_ms = 1e3 * (time.perf_counter() - started)
             recorder.append(frame.index, frame.time_s, people)
             ids = [person.track_id for person in people]
             statistics.add(latency_ms, recovery.stage_times_ms, ids)
-            bar.update()
-    fps = statistics.frames / (time.perf_counter() - began)
-    return recorder.table(), statistics, fps
+            if run.is_due():
+                run.keep(frame.index + 1, recorder, statistics, recovery)
+    if run.was_kept:  # drawing takes as long again
+        run.keep(clip.frames_read, recorder, statistics, recovery)
+    table, everything = run.finish(recorder, statistics)
+    return table, everything, everything.frames / run.seconds
 
 
 def _camera(options: ClipOptions, clip: ClipReader, say: Callable[[str], object]) -> Intrinsics:

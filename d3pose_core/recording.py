@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -79,6 +79,14 @@ class PeopleTable:
     def __len__(self) -> int:
         return len(self.frame)
 
+    @classmethod
+    def joined(cls, tables: Sequence[PeopleTable]) -> PeopleTable:
+        """Stretches of one clip, one after the other; at least one, all with the same camera."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS
+        }
+        return cls(**columns, intrinsics=tables[0].intrinsics)
+
     def rows_by_frame(self) -> dict[int, np.ndarray]:
         """Frame index -> indices of its rows."""
         order = np.argsort(self.frame, kind="stable")
@@ -142,6 +150,10 @@ class PeopleRecorder:
                     )
             rows.append(row)
         self._rows.extend(rows)
+
+    def clear(self) -> None:
+        """Begin again, after what there was has gone elsewhere."""
+        self._rows = []
 
     def table(self) -> PeopleTable:
         """All rows recorded so far."""
@@ -225,6 +237,18 @@ class RunStatistics:
         self._latency_ms.append(latency_ms)
         for stage, duration in stages_ms.items():
             self._stages_ms.setdefault(stage, []).append(duration)
+
+    def add_all(self, other: RunStatistics) -> None:
+        """Count what `other` counted, too."""
+        self.frames += other.frames
+        self.track_ids |= other.track_ids
+        self._latency_ms += other._latency_ms
+        for stage, durations in other._stages_ms.items():
+            self._stages_ms.setdefault(stage, []).extend(durations)
+
+    def clear(self) -> None:
+        """Begin again, after what there was has gone elsewhere."""
+        vars(self).update(vars(RunStatistics()))
 
     def latency_percentiles(self) -> dict[str, float | None]:
         """`p50`, `p95` and `p99` in ms, rounded to a microsecond; None without frames."""

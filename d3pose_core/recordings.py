@@ -103,6 +103,23 @@ def assign_folders(sources: Sequence[Path], out: Path, root: Path | None = None)
     return list(recordings.values())
 
 
+def model_identity(weights: str, body: str) -> dict[str, str]:
+    """What is in the files of weights and a licensed body. Raises InputError where they can't be read."""
+    from d3pose_core.body import FREE_BODIES
+    from d3pose_core.model.checkpoint import weights_path
+
+    files = {"weights": Path(weights_path(weights))}
+    if body not in FREE_BODIES:
+        files["body"] = Path(body)
+    identity = {}
+    for what, path in files.items():
+        try:
+            identity[f"{what}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f"cannot read the {what} {path}: {error}") from error
+    return identity
+
+
 def fingerprint(source: Path) -> str:
     """Of a recording's content: names and sizes of its files, and a megabyte at both ends of each.
 

@@ -188,6 +188,35 @@ class MeshRecovery:
         if isinstance(self.observer, BlazePoseObserver):
             self.observer.limit(max_people)
 
+    def memory(self) -> dict[str, Any]:
+        """What is remembered between two frames, for `recall`; `snapshot` keeps it in a file.
+
+        Raises:
+            InputError: the observer is none that can tell.
+        """
+        if not isinstance(self.observer, BlazePoseObserver):
+            raise InputError(f"{type(self.observer).__name__} can't say what it remembers")
+        return {
+            "observer": self.observer.memory(),
+            "stamp_s": self._stamp_s,
+            "tracks": self._tracks,
+            "remembered": self._remembered,
+            "states": self._state.split() if self._remembered else [],
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on as the recovery that `memory` is from would have; one of the same options.
+
+        Raises:
+            InputError: `memory` is not from one like this.
+        """
+        if not isinstance(self.observer, BlazePoseObserver):
+            raise InputError(f"{type(self.observer).__name__} can't be told what to remember")
+        self.observer.recall(memory["observer"])
+        self._stamp_s, self._tracks = memory["stamp_s"], memory["tracks"]
+        self._remembered = memory["remembered"]
+        self._state = self.step.stack(memory["states"]) if self._remembered else None
+
     def __call__(
         self, image_bgr: np.ndarray, stamp_s: float, intrinsics: Intrinsics
     ) -> list[RecoveredPerson]:

@@ -5,6 +5,8 @@ A single `.mcap` file with ROS 2 messages is what `ros2 bag` calls a bag, too.
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import shutil
 import struct
@@ -23,6 +25,8 @@ from rosbags.typesys.store import Typestore
 
 from d3pose_core.bag_file import BagFile, deserialized, opened
 from d3pose_core.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 PEOPLE_TYPE = "d3pose_ros/msg/SmplPersonArray"
 _OUR_TYPES = ("SmplPerson", "SmplPersonArray")
@@ -60,14 +64,14 @@ def _message_folder() -> Path:
 class BagWriter:
     """Writes serialized messages to one `.mcap` file, which gets its name when it is closed.
 
-    Until then it is `.NAME.recording/`; after a kill, `rescue` makes a readable file of that.
-    Use as a context manager.
+    Until then it is `.NAME.recording/`. What a killed writer left of that gets the name when somebody opens
+    the bag, or writes to it again (`rescue`). Use as a context manager.
     """
 
     def __init__(self, path: Path) -> None:
-        """A file that is there already is replaced. `path` ends in `.mcap`.
+        """A file that is there already is replaced when this one is closed. `path` ends in `.mcap`.
 
-        Raises InputError for another suffix, or where it can't be written.
+        Raises InputError for another suffix, where it can't be written, or where another process does.
         """
         if path.suffix != ".mcap":
             raise InputError(f"a bag's name must end in .mcap, got {path}")
@@ -76,13 +80,22 @@ class BagWriter:
         self._types = typestore()
         self._connections: dict[str, Connection] = {}
         self.counts: dict[str, int] = {}
-        self._failed = False
+        self._failed = self._has_more = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            rescue(path)
+            if self._folder.is_symlink():
+                self._folder.unlink()  # it would lead out of the folder that was meant
+            elif self._folder.exists():
+                if _is_written(path):
+                    raise InputError(f"another process is recording to {path}: choose another file")
+                shutil.rmtree(self._folder)
             folder = _unfinished_file(path).parent
             self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
             self._writer.open()
+            self._writer.storage.bio.flush()  # the header: killed now, it leaves a bag without messages
+            # Held as long as this process lives: whoever finds the file tells by it that it is in use.
+            fcntl.flock(self._writer.storage.bio, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"can't write {path}: {error}") from error
         self._next_flush_s = time.monotonic() + FLUSH_PERIOD_S
@@ -105,10 +118,10 @@ class BagWriter:
         """
         try:
             self._writer.write(self._connections[topic], received_ns, data)
-            if time.monotonic() >= self._next_flush_s:
-                self._flush()
+            self._has_more = True
         except OSError as error:
             raise self._given_up(error) from error
+        self.flush_if_due()
         self.counts[topic] += 1
 
     def close(self) -> None:
@@ -136,11 +149,24 @@ class BagWriter:
             "or choose another folder"
         )
 
+    def flush_if_due(self) -> None:
+        """To be called now and then where messages may stop coming. InputError when the disk is full."""
+        if self._has_more and time.monotonic() >= self._next_flush_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """What was written until now survives a kill of this process. InputError when the disk is full."""
+        try:
+            self._flush()
+        except OSError as error:
+            raise self._given_up(error) from error
+
     def _flush(self) -> None:
         """rosbags writes a chunk when it has 1 MB, which takes minutes with people alone."""
         storage = self._writer.storage
         storage.close_chunk()
         storage.bio.flush()
+        self._has_more = False
         self._next_flush_s = time.monotonic() + FLUSH_PERIOD_S
 
     def __enter__(self) -> BagWriter:
@@ -163,12 +189,14 @@ def _unfinished_file(path: Path) -> Path:
 def rescue(path: Path) -> bool:
     """Make `path` of what a recorder that was killed left behind; False if there is nothing.
 
-    Everything up to the last complete chunk is kept.
+    Everything up to the last complete chunk is kept. What is still being recorded is left alone.
     """
     unfinished = _unfinished_file(path)
-    if not unfinished.is_file():
+    if recording_folder(path).is_symlink() or not unfinished.is_file() or _is_written(path):
         return False
     with unfinished.open("r+b") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:  # killed before the first byte, or not ours
+            return False
         file.seek(_end_of_data(file))
         file.truncate()
         # Readers scan a file whose footer names no summary.
@@ -178,6 +206,18 @@ def rescue(path: Path) -> bool:
     os.replace(unfinished, path)
     shutil.rmtree(recording_folder(path))
     return True
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a process that lives is recording to `path`."""
+    try:
+        with _unfinished_file(path).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _end_of_data(file: BinaryIO) -> int:
@@ -221,9 +261,13 @@ def read_bag(path: Path, topics: tuple[str, ...] = ()) -> Iterator[RecordedMessa
 def open_bag(path: Path) -> Iterator[BagFile]:
     """A bag to read from: a folder with metadata.yaml, or a single .mcap or .db3 file.
 
+    Of one whose recorder was killed, what it had written: `rescue` is called where the file is missing.
+
     Raises:
         InputError: no such bag, not one, or a damaged one; also while it is read.
     """
+    if not path.exists() and rescue(path):
+        logger.warning("the recorder of %s did not finish: it holds what had been written", path)
     with opened(path, _bag_file(path)) as bag:
         yield bag
 

@@ -68,6 +68,7 @@ class RecorderNode(Node):
         return write
 
     def _report(self) -> None:
+        self._bag.flush_if_due()
         if not self._ready and all(reader.get_publisher_count() for reader in self._readers):
             self._ready = True
             emit("ready")

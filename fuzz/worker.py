@@ -114,7 +114,7 @@ def _run_atheris(name: str, folder: Path, runs: int, seed: int, memory_mb: int) 
         options = [
             *(f"-runs={runs}", f"-seed={seed + 1}", f"-max_len={target.max_length}"),
             # The limits are ours, the same for both engines.
-            *("-timeout=0", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-verbosity=0"),
+            *("-timeout=1000000", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-verbosity=0"),
             *("-handle_abrt=0", "-handle_segv=0", "-handle_usr1=0"),
             f"-artifact_prefix={folder}/",
         ]

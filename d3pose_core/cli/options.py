@@ -64,6 +64,15 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_resume_option(parser: argparse.ArgumentParser) -> None:
+    """`--resume`."""
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run with the same options and output folder was interrupted",
+    )
+
+
 def check_output_folder(folder: Path) -> None:
     """Before minutes of work, not after. Raises InputError."""
     try:

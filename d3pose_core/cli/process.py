@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -25,7 +24,7 @@ from d3pose_core.cli.options import (
 from d3pose_core.cli.process_totals import Totals
 from d3pose_core.cli.report import Bar, progress_bar
 from d3pose_core.engine import Outcome, Report
-from d3pose_core.errors import D3PoseError, InputError
+from d3pose_core.errors import D3PoseError
 from d3pose_core.output_file import output_in
 from d3pose_core.recording import Summary
 from d3pose_core.recordings import Record, Recording
@@ -143,19 +142,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _identity(settings: Settings) -> dict[str, Any]:
     """The settings as they are kept, with what is in the files that they name; InputError without those."""
-    from d3pose_core.body import FREE_BODIES
-    from d3pose_core.model.checkpoint import weights_path
-
     identity: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    files = {"weights": Path(weights_path(settings.weights))}
-    if settings.body not in FREE_BODIES:
-        files["body"] = Path(settings.body)
-    for what, path in files.items():
-        try:
-            identity[f"{what}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise InputError(f"cannot read the {what} {path}: {error}") from error
-    return identity
+    return identity | recordings.model_identity(settings.weights, settings.body)
 
 
 def _process(jobs: list[Job], engine_name: str, workers: int, totals: Totals) -> None:

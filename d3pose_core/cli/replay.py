@@ -9,6 +9,7 @@ from pathlib import Path
 from d3pose_core.cli.options import (
     add_camera_options,
     add_recovery_options,
+    add_resume_option,
     check_output_folder,
 )
 from d3pose_core.errors import D3PoseError, InputError
@@ -49,6 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--topics", action="store_true", help="only list the topics in the bag, and end"
     )
+    add_resume_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -85,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             max_frames=args.max_frames,
             overlay=not args.no_overlay,
             live=args.live,
+            resume=args.resume,
         )
     )
     return 0

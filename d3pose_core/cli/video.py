@@ -10,6 +10,7 @@ from d3pose_core.cli.options import (
     DEFAULT_HFOV_DEG,
     add_camera_options,
     add_recovery_options,
+    add_resume_option,
 )
 
 
@@ -25,6 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_camera_options(parser, default=f"{DEFAULT_HFOV_DEG:g}")
     add_recovery_options(parser)
+    add_resume_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
             runtime=args.runtime,
             max_people=args.max_people,
             max_frames=args.max_frames,
+            resume=args.resume,
         )
     )
     return 0

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ _KNOWN = 0.25
 # Windows looked into in a stream's first frame, until somebody is found.
 _FIRST_SEARCHES = 8
 _FOUND_SCORE = 0.7
+# The parts of an observer that are the same in every frame.
+_NOT_REMEMBERED = ("_landmarker", "_detector", "_tracker", "_search")
 
 
 class BlazePoseObserver:
@@ -90,6 +93,19 @@ class BlazePoseObserver:
     def limit(self, max_people: int) -> None:
         """Track at most so many from the next frame on."""
         self._tracker.limit(max_people)
+
+    def memory(self) -> dict[str, Any]:
+        """What is remembered between two frames, for `recall`; `snapshot` keeps it in a file."""
+        parts = {"tracker": self._tracker, "search": self._search, "self": self}
+        return {
+            name: {key: value for key, value in vars(part).items() if key not in _NOT_REMEMBERED}
+            for name, part in parts.items()
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on as the observer that `memory` is from would have; one of the same options."""
+        for name, part in (("tracker", self._tracker), ("search", self._search), ("self", self)):
+            vars(part).update(memory[name])
 
     def __call__(self, image_bgr: np.ndarray, stamp_s: float) -> list[PersonObservation]:
         """One frame: uint8 [H, W, 3] and its time, s. Returns the people seen in it, by id.

@@ -76,7 +76,7 @@ def play_through(
         # The node before the recorder, so that nothing is published that nobody writes down.
         for child in children:
             child.stop()
-        if not bag.is_file() and rescue(bag):
+        if rescue(bag):
             print(f"the recorder did not finish; {bag} holds what it had written")
     return played
 

@@ -16,6 +16,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.resume import ResumableRun, settings_of
 from d3pose_core.runtime import AUTO
 from d3pose_ros.replay.images import BagImages, Camera, RecordedCamera
 from d3pose_ros.replay.offline import Replayed, replay_offline
@@ -41,6 +42,7 @@ class ReplayOptions:
     max_frames: int | None = None
     overlay: bool = True
     live: bool = False
+    resume: bool = False  # go on where an earlier run was interrupted
 
 
 def run_replay(
@@ -63,11 +65,14 @@ def run_replay(
     """
     if options.live and options.intrinsics is not None:
         raise InputError("--live takes the camera from the bag's camera_info or from --hfov")
+    if options.live and options.resume:
+        raise InputError("--live plays as time goes by: it can't be resumed")
     topic = choose_image_topic(options.bag, options.image)
     camera, source = _camera(options, topic.name)
     images = BagImages(options.bag, topic, camera, options.max_frames)
     say(f"{images.frame_count} images of {topic.name}; camera: {source}")
     bag = options.out / "people.mcap"
+    run: ResumableRun | None = None
     if options.live:
         from d3pose_ros.replay.live import replay_live
 
@@ -83,8 +88,10 @@ def run_replay(
             options.max_people,
             runtime=options.runtime,
         )
+        settings = settings_of(options, options.bag) | {"image": topic.name, "camera": source}
+        run = ResumableRun(options.out, settings, options.resume)
         with bars(images.frame_count, "replay", "image") as bar:
-            replayed = replay_offline(images, recovery, bag, bar.update)
+            replayed = replay_offline(images, recovery, bag, bar.update, run)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()
     files = [bag, options.out / "people.npz"]
     replayed.table.save(files[1])
@@ -110,6 +117,8 @@ def run_replay(
         },
     )
     summary.save(files[-1])
+    if run is not None:
+        run.forget()
     say(summary_table(summary, files))
     return summary
 

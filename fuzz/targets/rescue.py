@@ -6,6 +6,7 @@ import shutil
 
 from rosbags.rosbag2 import StoragePlugin
 
+from d3pose_core.errors import InputError
 from d3pose_ros.bag import open_bag, recording_folder, rescue
 from fuzz.bags import bag_file
 from fuzz.folder import folder
@@ -24,7 +25,8 @@ def run(data: bytes) -> None:
     shutil.rmtree(left, ignore_errors=True)
     (left / "people").mkdir(parents=True)
     (left / "people" / "people.mcap").write_bytes(data)
-    assert rescue(path)
+    if not rescue(path):
+        raise InputError("nothing that begins as a bag does")
     assert not left.exists()
     with open_bag(path) as reader:
         for _ in reader.messages(reader.connections):

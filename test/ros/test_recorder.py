@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,85 @@ def test_a_killed_recorder_leaves_what_can_be_rescued(
     assert len(stamps) >= 2
     assert stamps == list(range(1, len(stamps) + 1))
     assert [entry.name for entry in tmp_path.iterdir()] == ["people.mcap"]
+
+
+def test_what_came_before_a_silence_survives_a_kill(
+    graph, make_message, recorder, tmp_path: Path
+) -> None:
+    """It is written though no further message asks for it; and who opens the bag need not know."""
+    path = tmp_path / "people.mcap"
+    publish(graph, recorder, [make_message(second) for second in range(1, 4)])
+
+    def would_be_left() -> int:
+        """Messages that a kill at this moment leaves."""
+        copy = tmp_path / "copy" / path.name
+        shutil.copytree(recording_folder(path), recording_folder(copy), dirs_exist_ok=True)
+        return len(list(read_bag(copy))) if rescue(copy) else 0
+
+    graph.wait_until(lambda: would_be_left() == 3, "a flush")
+    with pytest.raises(InputError, match="no such bag"):  # nor is it taken from under the recorder
+        list(read_bag(path))
+    recorder.kill()
+    recorder.wait(20)
+    assert [each.message.header.stamp.sec for each in read_bag(path)] == [1, 2, 3]
+
+
+def test_a_killed_recording_is_there_until_the_next_is_complete(
+    tmp_path: Path, make_message
+) -> None:
+    path = tmp_path / "people.mcap"
+
+    def killed(stamps: range) -> None:
+        """Writes and dies, in a process of its own: locks are of processes."""
+        child = os.fork()
+        if child == 0:
+            bag = BagWriter(path)
+            bag.add_topic(TOPIC, PEOPLE_TYPE)
+            for stamp in stamps:
+                bag.write(TOPIC, stamp, serialize_message(make_message(stamp)))
+            bag.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+
+    def stamps() -> list[int]:
+        return [each.message.header.stamp.sec for each in read_bag(path)]
+
+    killed(range(1, 4))
+    with BagWriter(path) as bag:
+        assert stamps() == [1, 2, 3]
+        bag.add_topic(TOPIC, PEOPLE_TYPE)
+        bag.write(TOPIC, 9, serialize_message(make_message(9)))
+    assert stamps() == [9]
+
+
+def test_killed_before_the_first_message(tmp_path: Path) -> None:
+    path = tmp_path / "people.mcap"
+    child = os.fork()
+    if child == 0:
+        BagWriter(path)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert list(read_bag(path)) == []
+
+
+def test_two_recorders_of_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "people.mcap"
+    with BagWriter(path), pytest.raises(InputError, match="another process is recording"):
+        BagWriter(path)
+    assert path.is_file()
+
+
+def test_a_link_does_not_lead_the_recorder_out_of_the_folder(tmp_path: Path, make_message) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = tmp_path / "out" / "people.mcap"
+    path.parent.mkdir()
+    recording_folder(path).symlink_to(elsewhere)
+    with BagWriter(path) as bag:
+        bag.add_topic(TOPIC, PEOPLE_TYPE)
+        bag.write(TOPIC, 1, serialize_message(make_message(1)))
+        assert list(elsewhere.iterdir()) == []
+    assert [entry.name for entry in path.parent.iterdir()] == ["people.mcap"]
 
 
 def test_a_second_recording_replaces_the_first(tmp_path: Path, make_message) -> None:
