@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import resource
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -164,20 +164,27 @@ def test_a_whole_clip_warns_of_nothing(clip: Path, caplog: pytest.LogCaptureFixt
     assert caplog.text == ""
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """Files of this process end at 20 kB: to a writer that is as a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from d3pose_core.errors import InputError
+from d3pose_core.video import ClipWriter
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # files end there, as on a full disk
+random = np.random.default_rng(0)
+writer = ClipWriter(Path(sys.argv[1]), 30.0, (320, 240))
+for _ in range(5):
+    writer.write(random.integers(0, 255, (240, 320, 3), np.uint8))
+try:
+    writer.__exit__(None)
+except InputError as error:
+    print(error)
+"""
 
 
-def test_a_full_disk_is_noticed(tmp_path, small_disk):
-    """OpenCV says nothing: the clip is looked at when it is done."""
-    random = np.random.default_rng(0)
-    writer = ClipWriter(tmp_path / "clip.mp4", 30.0, (320, 240))
-    for _ in range(5):
-        writer.write(random.integers(0, 255, (240, 320, 3), np.uint8))
-    with pytest.raises(InputError, match=r"clip\.mp4: the clip is damaged; is the disk full"):
-        writer.__exit__(None)
+def test_a_full_disk_is_noticed(tmp_path):
+    """OpenCV says nothing: the clip is looked at when it is done. In a process of its own, whose files end early."""
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "clip.mp4")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "clip.mp4: the clip is damaged; is the disk full" in said
