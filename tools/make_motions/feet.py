@@ -8,7 +8,8 @@ import numpy as np
 
 from d3pose_core.data.motions import SHARD_FPS
 from tools.make_motions.curves import smooth
-from tools.make_motions.stand import SIDES, Foot
+from tools.make_motions.legs import Foot
+from tools.make_motions.rig import SIDES
 
 _MIDDLE_M = 0.06  # from the ball back to where a foot carries the weight
 

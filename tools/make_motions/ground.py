@@ -7,12 +7,11 @@ import numpy as np
 from d3pose_core.data.motions import SHARD_FPS
 from tools.make_motions import limits
 from tools.make_motions.curves import smooth
-from tools.make_motions.rig import J, rig
+from tools.make_motions.rig import SIDES, J, rig
 from tools.make_motions.rotations import matrix, rotvec, swing, unit
 
 _TOUCH_M = 0.025  # how near the floor a part is that lies on it
 _SOFT_S = 0.05
-SIDES = ("left", "right")
 _UP = np.array([0.0, 1.0, 0.0])
 # Parts that carry a body: a joint, and from there the place on the skin, m, in the joint's rest axes.
 _CARRIERS = {

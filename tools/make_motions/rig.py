@@ -10,6 +10,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.skeleton import JOINT_MIRROR, JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
 
+SIDES = ("left", "right")
 J = {name: index for index, name in enumerate(JOINT_NAMES)}
 
 # Shares of the body's mass, halfway along each segment (Winter's table, rounded).

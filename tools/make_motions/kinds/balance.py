@@ -10,9 +10,9 @@ from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule, sway
 from tools.make_motions.feet import Step, stance, support, walk
 from tools.make_motions.kinds.lifted_leg import leg_keys
-from tools.make_motions.rig import J
+from tools.make_motions.rig import SIDES, J
 from tools.make_motions.rotations import about
-from tools.make_motions.stand import SIDES, Controls, solve
+from tools.make_motions.stand import Controls, solve
 
 _STYLES = {
     upper.wide_straight: 5.0,

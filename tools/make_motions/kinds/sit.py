@@ -9,8 +9,9 @@ from tools.make_motions import upper
 from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule, smooth, sway
 from tools.make_motions.feet import stance, support, walk
+from tools.make_motions.rig import SIDES
 from tools.make_motions.rotations import about
-from tools.make_motions.stand import SIDES, Controls, solve
+from tools.make_motions.stand import Controls, Held, solve
 
 _STYLES = {
     upper.front: 2.0,
@@ -59,6 +60,6 @@ def perform(rng: np.random.Generator) -> Clip:
     yaw, roll = schedule.curve(np.radians(rng.normal(size=(count, 2)) * [7, 3]), frames).T
     pelvis = about(1, yaw) @ about(2, roll) @ about(0, pitch)
     where = support(feet, left) + sway(rng, frames, (2,), 0.01)
-    controls = Controls(pose, pelvis, np.full(frames, 0.008), where, feet, held=share, place=place)
+    controls = Controls(pose, pelvis, np.full(frames, 0.008), where, feet, held=Held(share, place))
     solved, root = solve(controls)
     return Clip(solved, root, {s: feet[s].planted > 0.99 for s in SIDES})

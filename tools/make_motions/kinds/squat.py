@@ -10,8 +10,9 @@ from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule, smooth, sway
 from tools.make_motions.feet import Step, stance, support, walk
 from tools.make_motions.kinds.standing import stand_about
+from tools.make_motions.rig import SIDES
 from tools.make_motions.rotations import about
-from tools.make_motions.stand import SIDES, Controls, solve
+from tools.make_motions.stand import Controls, solve
 
 _STYLES = {
     upper.wide: 3.0,

@@ -8,10 +8,9 @@ from d3pose_core.data.motions import SHARD_FPS
 from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule, sway
 from tools.make_motions.feet import Step, stance, support, walk
+from tools.make_motions.rig import SIDES
 from tools.make_motions.rotations import about
-from tools.make_motions.stand import SIDES, Controls, Foot, solve
-
-Feet = dict[str, Foot]
+from tools.make_motions.stand import Controls, solve
 
 
 def stand_about(
