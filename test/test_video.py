@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
-from d3pose_core.video import ClipReader, ClipWriter, View
+from d3pose_core.video import ClipReader, View
 
 WIDTH, HEIGHT, FPS, FRAMES = 64, 48, 25.0, 40
 
@@ -184,7 +184,7 @@ except InputError as error:
 
 
 def test_a_full_disk_is_noticed(tmp_path):
-    """OpenCV says nothing: the clip is looked at when it is done. In a process of its own, whose files end early."""
+    """OpenCV says nothing: the clip is looked at when it is done. In a process whose files end early."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "clip.mp4")]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "clip.mp4: the clip is damaged; is the disk full" in said
