@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from d3pose_core.body import load_body
+from d3pose_core.configuration import options, read_mapping
 from d3pose_core.data.motions import SHARD_FPS, MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
@@ -25,7 +26,6 @@ from d3pose_core.model.baselines.checkpoint import load_peer
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.peers import train_peer
-from d3pose_core.configuration import options, read_mapping
 
 ONE_EURO = "one_euro"
 ONE_EURO_SEQUENCES = 48  # of the validation people, to choose the filter's settings on

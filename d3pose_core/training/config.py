@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from d3pose_core.body import FREE_BODIES
+from d3pose_core.configuration import options, read_mapping
 from d3pose_core.errors import InputError
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.training.losses import LossWeights
 from d3pose_core.training.optimizer import OPTIMIZERS
-from d3pose_core.configuration import options, read_mapping
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from d3pose_core.runtime.onnx_step import FORMAT, OnnxStep
+import torch
+
+from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.runtime.onnx_step import OnnxStep, step_as_onnx
 from fuzz.folder import written
 from fuzz.target import Target
+from fuzz.targets.checkpoint import SMALL
 
 
 def seeds() -> list[bytes]:
-    from onnx import TensorProto, helper
-
-    info = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    node = helper.make_node("Identity", ["x"], ["y"])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    model = helper.make_model(helper.make_graph([node], "step", [info], [out]))
-    plain = model.SerializeToString()
-    for key, value in (("format", FORMAT), ("config", "{}")):
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    return [plain, model.SerializeToString()]
+    torch.manual_seed(0)
+    return [step_as_onnx(D3Pose(SMALL))]
 
 
 def run(data: bytes) -> None:
@@ -26,5 +21,8 @@ def run(data: bytes) -> None:
 
 
 TARGET = Target(
-    seeds, run, (b"null", b"[]", b"-1", b"variant", b"external_data", b"../../etc/passwd")
+    seeds,
+    run,
+    (b"null", b"[]", b"-1", b"variant", b"external_data", b"location", b"../../etc/passwd"),
+    max_length=1 << 18,
 )
