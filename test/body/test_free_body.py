@@ -165,7 +165,7 @@ def test_inconsistent_arrays_are_named():
 
 def test_another_npz_is_no_compact_file(tmp_path):
     np.savez(tmp_path / "other.npz", v_template=np.zeros((3, 3)))
-    with pytest.raises(InputError, match="lacks shapedirs, .*; it has v_template"):
+    with pytest.raises(InputError, match=r"lacks shapedirs, .*; it has v_template"):
         read_compact(tmp_path / "other.npz")
 
 
