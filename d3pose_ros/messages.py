@@ -46,8 +46,10 @@ class MessageTypes:
     @staticmethod
     def of_bags(store: Typestore) -> MessageTypes:
         """What `store`, of `d3pose_ros.bag.typestore`, serializes."""
-        names = ("d3pose_ros/msg/SmplPersonArray", "d3pose_ros/msg/SmplPerson")
-        names += ("geometry_msgs/msg/Point", "builtin_interfaces/msg/Duration")
+        names = (
+            *("d3pose_ros/msg/SmplPersonArray", "d3pose_ros/msg/SmplPerson"),
+            *("geometry_msgs/msg/Point", "builtin_interfaces/msg/Duration"),
+        )
         return MessageTypes(*(store.types[name] for name in names))
 
 

@@ -14,7 +14,7 @@ import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, IO, cast
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     """An empty array, as pickles begin one; its content comes with the state."""
     if kind is not _Array or tuple(shape) != (0,):
         raise pickle.UnpicklingError(f"an array that begins as {kind!r}, {shape!r}")
-    return multiarray._reconstruct(np.ndarray, (0,), code)
+    return cast(np.ndarray, multiarray._reconstruct(np.ndarray, (0,), code))
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -104,7 +104,8 @@ def _unpickled(data: bytes) -> Any:
     # The unpickler's memory is as long as the largest number a pickle gives to an object: ten bytes can ask
     # for 17 GB. Picklers count from 0, once for each object.
     for number, (operation, argument, _) in enumerate(pickletools.genops(data)):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > number:
+        puts = operation.name in ("PUT", "BINPUT", "LONG_BINPUT")
+        if puts and (argument is None or argument > number):
             raise pickle.UnpicklingError(f"it remembers an object as number {argument}")
     return _Unpickler(io.BytesIO(data), encoding="latin1").load()
 
