@@ -14,7 +14,7 @@ import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
