@@ -51,6 +51,10 @@ class BagFile:
             self._unpack = True
             storage.metadata = storage.metadata._replace(compression_mode=None)
         self.connections: list[Connection] = list(self._reader.connections)
+        kinds = {(type(c.topic), type(c.msgtype), type(c.msgcount)) for c in self.connections}
+        if kinds - {(str, str, int)}:
+            self.close()
+            raise unreadable(path, ReaderError("its list of topics is damaged"))
 
     def messages(
         self, connections: Collection[Connection]

@@ -6,10 +6,10 @@ import mmap
 import struct
 from pathlib import Path
 
-from fuzz.target import MAX_LENGTH
+from fuzz.target import MOST_BYTES
 
 _STATE = struct.Struct("<QQQQ?")  # done, accepted, refused, length, at work
-_SIZE = _STATE.size + MAX_LENGTH
+_SIZE = _STATE.size + MOST_BYTES
 
 
 class Slot:
@@ -23,7 +23,7 @@ class Slot:
 
     def begin(self, data: bytes) -> None:
         """Work on an input begins."""
-        data = data[:MAX_LENGTH]
+        data = data[:MOST_BYTES]
         self._memory[_STATE.size : _STATE.size + len(data)] = data
         done, accepted, refused, _, _ = self._state()
         _STATE.pack_into(self._memory, 0, done, accepted, refused, len(data), True)

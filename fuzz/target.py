@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from d3pose_core.errors import D3PoseError
 
-MAX_LENGTH = 1 << 16
+MOST_BYTES = 1 << 18  # of any input
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Target:
     seeds: Callable[[], Sequence[bytes]]
     run: Callable[[bytes], object]
     words: tuple[bytes, ...] = ()
-    max_length: int = MAX_LENGTH
+    max_length: int = 1 << 16
 
 
 class Finding(Exception):

@@ -199,7 +199,10 @@ class OnnxStep:
 
 
 def _config(session: Any, named: str) -> D3PoseConfig:
-    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+    except ValueError as error:  # texts that are none
+        raise InputError(f"{named} is damaged ({error}); export it again") from error
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"{named} is not a {FORMAT} file (its format says {metadata.get('format')!r}); "

@@ -7,7 +7,7 @@ import torch
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.runtime.onnx_step import OnnxStep, step_as_onnx
 from fuzz.folder import written
-from fuzz.target import Target
+from fuzz.target import MOST_BYTES, Target
 from fuzz.targets.checkpoint import SMALL
 
 
@@ -24,5 +24,5 @@ TARGET = Target(
     seeds,
     run,
     (b"null", b"[]", b"-1", b"variant", b"external_data", b"location", b"../../etc/passwd"),
-    max_length=1 << 18,
+    max_length=MOST_BYTES,
 )

@@ -74,15 +74,21 @@ class Bag(Dataset):
                     camera = _camera(deserialized(types, data, CAMERA_TYPE, connection.topic))
         if not messages:
             raise InputError(f"{self._bag}: topic {name} is empty")
-        stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
-        order = np.argsort(stamps, kind="stable")
-        messages, ns = [messages[i] for i in order], np.array(stamps)[order]
-        rows: dict[int, list[tuple[int, Any]]] = defaultdict(list)
-        for frame, message in enumerate(messages):
-            for person in message.persons:
-                rows[int(person.track_id)].append((frame, person))
-        frames = len(messages)
-        gender = str(messages[0].gender) or "neutral"
+        try:
+            stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
+            order = np.argsort(stamps, kind="stable")
+            messages, ns = [messages[i] for i in order], np.array(stamps)[order]
+            rows: dict[int, list[tuple[int, Any]]] = defaultdict(list)
+            for frame, message in enumerate(messages):
+                for person in message.persons:
+                    rows[int(person.track_id)].append((frame, person))
+            frames = len(messages)
+            gender = str(messages[0].gender) or "neutral"
+            people = tuple(_person(i, rows[i], frames, gender) for i in sorted(rows))
+        except (AttributeError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{self._bag}: {PEOPLE_TYPE} has other fields there than here: {error}"
+            ) from error
         return DatasetSequence(
             dataset=self.key,
             name=name,
@@ -92,7 +98,7 @@ class Bag(Dataset):
             times_s=(ns - ns[0]) * 1e-9,
             rotation=np.broadcast_to(np.eye(3), (frames, 3, 3)),
             translation=np.zeros((frames, 3)),
-            people=tuple(_person(i, rows[i], frames, gender) for i in sorted(rows)),
+            people=people,
             intrinsics=camera,
         )
 
