@@ -35,7 +35,7 @@ from visualization_msgs.msg import MarkerArray
 
 from d3pose_core.errors import D3PoseError
 from d3pose_core.recovery import MeshRecovery
-from d3pose_ros import diagnostics, input_topics, parameters, qos, resources
+from d3pose_ros import diagnostics, input_topics, parameters, qos, resources, shared_memory
 from d3pose_ros.entry_points import end_process
 from d3pose_ros.graph_watch import GraphWatch
 from d3pose_ros.images import DecodedImage
@@ -307,6 +307,7 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
     asked_to_end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_end.set())
+    remarks = shared_memory.prepare()
     rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         nodes = make_nodes()
@@ -317,6 +318,8 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
     executor = SingleThreadedExecutor() if len(nodes) == 1 else MultiThreadedExecutor(len(nodes))
     for node in nodes:
         executor.add_node(node)
+    for remark in remarks:
+        nodes[0].get_logger().warning(remark)
     try:
         for node in nodes:
             if node.parameters.autostart and not asked_to_end.is_set():
