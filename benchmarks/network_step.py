@@ -262,8 +262,12 @@ def main() -> None:
     runtimes = {}
     for name in RUNTIMES:
         if name != AUTO:
+            started = time.process_time()
             try:
                 runtimes[name] = open_runtime(model, name)
+                print(
+                    f"{name}: opened and checked in {time.process_time() - started:.2f} s of CPU time"
+                )
             except InputError as error:
                 print(f"not measured: {error}")
     report_steps(model, runtimes, args)
