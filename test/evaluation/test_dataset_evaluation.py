@@ -372,7 +372,8 @@ def test_the_report_shows_the_images_with_both_skeletons(tmp_path):
     folder = next(tmp_path.rglob("*_data.pkl")).parent / "images"
     folder.mkdir()
     for frame in range(5):
-        image = np.full((1920, 1440, 3), [40 * frame, 90, 30], np.uint8)
+        image = np.full((1920, 1440, 3), [40 * frame, 0, 30], np.uint8)
+        image[..., 1] = np.arange(1440) * 255 // 1440  # says which part is shown
         cv2.imwrite(str(folder / f"{frame:05d}.jpg"), image)
     protocol = DATASET_PROTOCOLS["emdb-1"]
     table = answer([truth], error=0.0)
@@ -389,6 +390,22 @@ def test_the_report_shows_the_images_with_both_skeletons(tmp_path):
     # The recovered skeleton lies over the true one, blue.
     blue = (picture[..., 0].astype(int) > 180) & (picture[..., 2] < 110)
     assert blue.sum() > 200
+    # Where it is drawn: about the middle of both knees, by the pinhole formula.
+    joints = truth.joints[2]
+    pixels = 1436.4 * joints[:, :2] / joints[:, 2:] + [723.3, 964.0]
+    room = 0.25 * np.ptp(pixels, axis=0).max()
+    low = np.clip(pixels.min(0) - room, 0, [1440, 1920]).astype(int)
+    high = np.clip(pixels.max(0) + room, 0, [1440, 1920]).astype(int)
+    assert abs(int(np.median(picture[:, :3, 1])) - low[0] * 255 // 1440) < 6
+    for knee in (4, 5):
+        x, y = np.round((pixels[knee] - low) * HEIGHT / (high - low)[1]).astype(int)
+        assert blue[y - 2 : y + 3, x - 2 : x + 3].any(), (x, y)
+    outside = np.ones(blue.shape, bool)
+    drawn = np.round((pixels - low) * HEIGHT / (high - low)[1]).astype(int)
+    outside[
+        drawn[:, 1].min() - 4 : drawn[:, 1].max() + 5, drawn[:, 0].min() - 4 : drawn[:, 0].max() + 5
+    ] = False
+    assert not blue[outside].any()
     save_dataset_results(result, tmp_path / "out", "weights")
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") > 0

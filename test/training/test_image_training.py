@@ -240,6 +240,8 @@ def test_the_truth_scores_nothing():
 
 def test_a_window_of_a_clip_is_what_was_there():
     clips = made_up_clips()
+    unequal = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.06, clips.times_s.shape), 1)
+    clips = replace(clips, times_s=unequal.astype(np.float32))
     source = image_loop.FeatureSource(clips, lambda pixels: pixels.flatten(3)[:, :, :50], False)
     everyone, window = torch.arange(2), slice(2, 5)
     whole, truth = source.batch(everyone)
