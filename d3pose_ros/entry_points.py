@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 INTERRUPTED = 130
@@ -15,8 +16,10 @@ def end_process(status: int) -> NoReturn:
     Python's own teardown frees every object of torch's modules one by one, for nothing: on a busy machine
     that takes longer than launch waits after SIGINT.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a daemon's may be closed
+            with suppress(OSError):  # or be a pipe that nobody reads any more
+                stream.flush()
     os._exit(status)
 
 

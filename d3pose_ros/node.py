@@ -299,7 +299,7 @@ class D3PoseNode(LifecycleNode):
 
 
 def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | None = None) -> int:
-    """Runs nodes until the process is interrupted. Exit status 2 for an invalid parameter or name.
+    """Runs nodes until the process is interrupted. Exit status 2 for an invalid parameter, name or setting.
 
     SIGINT and SIGTERM only ask for the end. rclpy's own handlers would take the context away at once, under
     the hands of a worker that publishes, and that can crash the process.
@@ -308,7 +308,13 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_end.set())
     remarks = shared_memory.prepare()
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    except (
+        Exception
+    ) as error:  # of many types: wrong --ros-args, a log folder that cannot be written, ...
+        print(f"d3pose: error: ROS cannot be initialised: {error}", file=sys.stderr)
+        return 2
     try:
         nodes = make_nodes()
     except (D3PoseError, InvalidNamespaceException) as error:

@@ -36,7 +36,7 @@ def prepare(environment: Mapping[str, str] = os.environ, folder: Path = FOLDER) 
     if left < needed:
         remarks.append(
             f"{folder} has {left / 2**20:.1f} MiB left, of {needed / 2**20:.0f} that Fast DDS needs: images "
-            "come by UDP instead, which is slower and loses large ones unless both sides are reliable. Free or "
+            "come by UDP, which is slower and loses large ones unless both sides are reliable. Free or "
             f"enlarge it (`ls -lS {folder}`; containers: docker run --shm-size=512m)"
         )
     return remarks

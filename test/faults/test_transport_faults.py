@@ -51,5 +51,5 @@ def test_without_shared_memory_images_come_another_way(nodes, name):
     node.wait_until_active()
     node.begin()
     assert len(node.answer(count=1, first=3, width=640, height=480).persons) == 1
-    node.wait_for_log("that Fast DDS needs: images come by UDP instead")
+    node.wait_for_log("that Fast DDS needs: images come by UDP")
     assert node.stop() == 0

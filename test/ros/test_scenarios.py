@@ -1,4 +1,4 @@
-"""What happens around a node: cameras that die, people who leave, an end in the middle of the work.
+"""What happens around a node: people who leave. What goes wrong around it is in test/faults/.
 
 The scenarios of test/launch/, with processes instead of `launch`, which comes with a ROS 2 installation only.
 """
@@ -6,59 +6,15 @@ The scenarios of test/launch/, with processes instead of `launch`, which comes w
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
-import pytest
 from lifecycle_msgs.msg import Transition
 from visualization_msgs.msg import Marker, MarkerArray
 
-from test.helpers import camera_process
 from test.helpers.node_process import HEIGHT, WIDTH, NodeProcess, clip_frames, to_message
 
-ROOT = Path(__file__).resolve().parents[2]
 LEAVING_MS = 1000  # markers of people who left are gone after so long
 STEP_MS = 200  # between images
-
-
-@pytest.fixture
-def start_camera() -> Iterator[Callable[[], subprocess.Popen]]:
-    started = []
-
-    def start() -> subprocess.Popen:
-        command = [sys.executable, "-m", camera_process.__name__, "image"]
-        started.append(subprocess.Popen(command, cwd=ROOT))
-        return started[-1]
-
-    yield start
-    for camera in started:
-        camera.kill()
-        camera.wait(20)
-
-
-def test_a_camera_dies_and_comes_back(start_node, start_camera):
-    node = start_node("no_image_warn_s:=0.5", "age_warn_ms:=0.0", "age_error_ms:=0.0")
-    camera = start_camera()
-    node.wait_until(lambda: node.people, "people of the first camera")
-    camera.kill()
-    camera.wait(20)
-    node.wait_until(lambda: "no image" in node.status().message, "the loss to be reported")
-    before = len(node.people)
-    assert node.state() == "active"
-
-    start_camera()
-    node.wait_until(lambda: len(node.people) > before + 2, "people of the second camera")
-    node.wait_until(lambda: "no image" not in node.status().message, "the report to be withdrawn")
-    stamps = [
-        message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 for message in node.people
-    ]
-    assert stamps == sorted(set(stamps))
-    # In the middle of its work.
-    assert node.stop() == 0
-    assert "Traceback" not in node.log.read_text()
 
 
 def test_markers_of_people_who_left_are_deleted(start_node, graph):
