@@ -95,7 +95,7 @@ class Aist(Dataset):
                 )
         return names[split]
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         dance, camera_index = _all_cameras(name), int(name.split("_")[2][1:]) - 1
         path = self.need(self.root / "motions" / f"{dance}.pkl")
         pose, scaling, transl = (

@@ -51,7 +51,7 @@ class Amass(Dataset):
         part = folders[0] if len(folders) > 1 else self.root.resolve().name
         return part, folders[-1] if folders else part
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         path = self.need(self.root / f"{name}.npz")
         file = Npz(path)
         pose_names = _POSE_PARTS if "poses" not in file and _POSE_PARTS[0] in file else ("poses",)

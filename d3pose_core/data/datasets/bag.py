@@ -58,7 +58,7 @@ class Bag(Dataset):
             topics = {c.topic for c in bag.connections if c.msgtype == PEOPLE_TYPE}
         return sorted(topics)
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         camera, messages = None, []
         with opened(self._bag) as bag:
             types = _types(bag)

@@ -73,7 +73,7 @@ class Bedlam(Dataset):
                 return self.root / folder / scene / "png"
         return self.root / "training_images" / scene / "png"
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         scene, folder = name.split("/")
         path = self._scenes[scene]
         file = Npz(path)

@@ -57,7 +57,7 @@ class Bvh(Dataset):
         ]
         return [n for n in names if self.split in ("all", split_of_subject(n.split("/")[0]))]
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         path = self.need(self.root / f"{name}.bvh")
         skeleton = read_bvh(path)
         pose, transl = retarget(skeleton, str(path))

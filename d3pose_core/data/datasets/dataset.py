@@ -11,7 +11,7 @@ import numpy as np
 
 from d3pose_core.data.datasets.sequence import DatasetSequence
 from d3pose_core.data.datasets.world_to_camera import Bodies
-from d3pose_core.errors import InputError
+from d3pose_core.errors import D3PoseError, InputError
 
 
 class Dataset(ABC):
@@ -43,7 +43,12 @@ class Dataset(ABC):
             raise InputError(f"{self.title} has the splits {', '.join(self.splits)}, not {split!r}")
         if not self.root.is_dir():
             raise self.missing(self.root)
-        self.names = tuple(sorted(self._find()))
+        try:
+            self.names = tuple(sorted(self._find()))
+        except D3PoseError:
+            raise
+        except Exception as error:  # numpy's, json's, scipy's: whatever damaged lists lead to
+            raise self._damaged("the list of its sequences", error) from error
         if not self.names:
             raise InputError(f"no sequence of split {split!r} under {self.root}; {self._help()}")
 
@@ -52,8 +57,33 @@ class Dataset(ABC):
         """Names of the sequences."""
 
     @abstractmethod
+    def _load(self, name: str) -> DatasetSequence:
+        """One sequence; may raise anything for a damaged file."""
+
     def load(self, name: str) -> DatasetSequence:
-        """One sequence. Raises InputError for a missing or damaged file."""
+        """One sequence.
+
+        Raises:
+            InputError: a file is missing or damaged, or names images outside of the dataset's folder.
+        """
+        try:
+            sequence = self._load(name)
+        except D3PoseError:
+            raise
+        except Exception as error:  # numpy's, json's, scipy's: whatever damaged files lead to
+            raise self._damaged(name, error) from error
+        for path in sequence.image_paths:
+            if not path.is_relative_to(self.root) or ".." in path.relative_to(self.root).parts:
+                raise InputError(
+                    f"{self.title}: {name} names an image outside of {self.root}: {path}"
+                )
+        return sequence
+
+    def _damaged(self, what: str, error: Exception) -> InputError:
+        return InputError(
+            f"{self.title}: {what} can't be read ({type(error).__name__}: {error}): a file is damaged, or of "
+            f"another release; {self._help()}"
+        )
 
     def __len__(self) -> int:
         return len(self.names)

@@ -40,7 +40,7 @@ class Emdb(Dataset):
         self._paths = {path.parent.relative_to(self.root).as_posix(): path for path in paths}
         return list(self._paths)
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         path = self.need(self._paths[name])
         file = load_arrays(path)
         names = ("gender", "good_frames_mask", "camera", "smpl", "kp2d", "bboxes")

@@ -89,7 +89,7 @@ class Human36M(Dataset):
             found = found[key]
         return found
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         images = sorted(self._images[name], key=lambda image: image["frame_idx"])
         first = images[0]
         subject, action, take, camera_id = (

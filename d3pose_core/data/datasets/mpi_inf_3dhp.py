@@ -80,7 +80,7 @@ class MpiInf3dhp(Dataset):
             for camera in TRAIN_CAMERAS
         ]
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         return self._test(name) if self.split == "test" else self._train(name)
 
     def _train(self, name: str) -> DatasetSequence:

@@ -57,7 +57,7 @@ class ThreeDPW(Dataset):
         self._paths = {path.stem: path for f in self._folders() for path in f.glob("*.pkl")}
         return list(self._paths)
 
-    def load(self, name: str) -> DatasetSequence:
+    def _load(self, name: str) -> DatasetSequence:
         path = self.need(self._paths[name])
         file: dict[str, Any] = load_arrays(path)
         self.fields(path, file, "sequence")
