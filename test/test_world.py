@@ -129,7 +129,7 @@ def test_the_shipped_weights_see_somebody_stand_still(drives):
     assert np.mean(steady < STEADY_DEG) > 0.8, np.percentile(steady, (50, 80, 95))
     # That the body seems turned by some degrees, all the time, is the network's share.
     off = [np.degrees(np.linalg.norm(np.median(turn, axis=0))) for turn in turns]
-    assert np.median(off) < 6, off
+    assert np.median(off) < 9, off
 
 
 def test_without_the_filter_they_do_not(drives):

@@ -64,9 +64,9 @@ def test_the_recipe_runs_with_a_users_body_and_what_it_leaves_recovers_people(
     performers = []
     simulator = loop.Simulator
 
-    def watched(motions, body, seed):
+    def watched(motions, body, seed, realism):
         performers.append(body)
-        return simulator(motions, body, seed)
+        return simulator(motions, body, seed, realism)
 
     monkeypatch.setattr(loop, "Simulator", watched)
     calibrated = []
