@@ -62,11 +62,17 @@ class GraphWatch:
         """Why no image may be coming."""
         if self._images is not None:
             topic = self._images.topic_name
-            offering = self._node.count_publishers(topic)
-            if self._incompatible and offering > self.publishers():
-                return f"there is a publisher, but {self._mismatch()}"
-            if not offering:
+            types = [each.topic_type for each in self._node.get_publishers_info_by_topic(topic)]
+            expected = _type_name(self._images.msg_type)
+            if not types:
                 return f"nobody publishes {topic}"
+            if expected not in types:
+                return (
+                    f"{topic} is published as {types[0]}, and this node wants {expected}: see its parameter "
+                    "image_transport, and the remapping of image"
+                )
+            if self._incompatible and len(types) > self.publishers():
+                return f"there is a publisher, but {self._mismatch()}"
         return "check the topic, its QoS and the camera driver"
 
     def problems(self) -> Iterator[str]:
@@ -100,3 +106,8 @@ class GraphWatch:
         if self._namesake_since_s is None:
             self._namesake_since_s = now
         return now - self._namesake_since_s > FAREWELL_S
+
+
+def _type_name(message_type: type) -> str:
+    """The class of a message -> `package/msg/Name`."""
+    return f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"

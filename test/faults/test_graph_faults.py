@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from test.helpers.fault_node import ROOT, FaultNode
 
@@ -68,6 +68,25 @@ def test_nobody_publishes_images(node: FaultNode, graph):
             lambda: node.status().message == f"no image: nobody publishes {IMAGES}", "the report"
         )
     finally:
+        node.images = graph.node.create_publisher(Image, IMAGES, QoSProfile(depth=50))
+        node.wait_until(node.images.get_subscription_count, "the image subscription")
+
+
+def test_a_topic_of_another_type(node: FaultNode, graph):
+    """As where `image` leads to a compressed topic: the middleware connects no such publisher."""
+    graph.node.destroy_publisher(node.images)
+    other = graph.node.create_publisher(CompressedImage, IMAGES, QoSProfile(depth=50))
+    try:
+        node.wait_until(
+            lambda: (
+                f"no image: {IMAGES} is published as sensor_msgs/msg/CompressedImage"
+                in node.status().message
+            ),
+            "the report",
+        )
+        assert "see its parameter image_transport" in node.status().message
+    finally:
+        graph.node.destroy_publisher(other)
         node.images = graph.node.create_publisher(Image, IMAGES, QoSProfile(depth=50))
         node.wait_until(node.images.get_subscription_count, "the image subscription")
 

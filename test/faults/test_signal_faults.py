@@ -26,6 +26,8 @@ def test_a_signal_in_the_middle_of_a_frame(doomed, number):
     node.send(node.next(count=1, first=3, event=SLOW))
     node.wait_for_log(IN_WORK)
     answers = len(node.people)
+    if number == signal.SIGINT:  # twice, as people press Ctrl-C
+        node.process.send_signal(number)
     ended = node.stop(number)
 
     assert ended == (-number if number == signal.SIGKILL else 0)
@@ -36,14 +38,12 @@ def test_a_signal_in_the_middle_of_a_frame(doomed, number):
         node.graph.wait_until(lambda: len(node.people) > answers, "people of the last frame")
 
 
-def test_a_second_interrupt_while_it_ends_does_no_harm(start_node):
-    """As people press Ctrl-C."""
-    node = start_node(namespace="impatient")
-    node.wait_until_active()
-    node.begin()
-    node.send(node.next(count=1, first=3, event=SLOW))
-    node.wait_for_log(IN_WORK)
-    for _ in range(3):
-        node.process.send_signal(signal.SIGINT)
-    assert node.process.wait(20) == 0
-    assert "Traceback" not in node.log.read_text()
+def test_a_node_that_is_suspended_goes_on_with_the_newest_image(node: FaultNode):
+    """As with a laptop's lid; the images of meanwhile are late, and dropped."""
+    node.process.send_signal(signal.SIGSTOP)
+    for _ in range(40):
+        node.send(node.next(count=1, first=3))
+    node.process.send_signal(signal.SIGCONT)
+    assert len(node.answer(count=1, first=3).persons) == 1
+    node.settle()
+    assert node.added("images received") <= 41
