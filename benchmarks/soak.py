@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.signals import SignalHandlerOptions
 from visualization_msgs.msg import MarkerArray
 
 from benchmarks.process_sample import ProcessSample
@@ -118,7 +120,9 @@ def soak(args: argparse.Namespace, bag: Path) -> None:
     node += ["-r", f"camera_info:={base_name(topic.name).rpartition('/')[0]}/camera_info"]
     node += ["-p", "image_transport:=compressed"] if topic.type == COMPRESSED_TYPE else []
     play = [str(bag), "--stamp-now", "--loop", "0", "--rate", str(args.rate), "--wait", "60"]
-    rclpy.init(args=[])
+    # rclpy's own handlers would take the context away, and with it what was sampled last.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     children = [Child("node", "d3pose_ros.node", node, environment)]
     try:
         listener = Listener()

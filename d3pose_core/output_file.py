@@ -12,26 +12,29 @@ from pathlib import Path
 
 
 @contextmanager
-def output_in(path: Path) -> Iterator[Callable[[str], object]]:
+def output_in(path: Path, append: bool = False) -> Iterator[Callable[[str], object]]:
     """In the block, all that this process prints goes to a file; so does a line given to what is yielded."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    with path.open("w", encoding="utf-8", buffering=1) as file:
+    with path.open("a" if append else "w", encoding="utf-8", buffering=1) as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
         handler.setStream(file)
         logging.getLogger().addHandler(handler)
-        faulthandler.enable(file)  # where it was when it crashed
+        ours = not faulthandler.is_enabled()
+        if ours:
+            faulthandler.enable(file)  # where it was when it crashed
         try:
             yield lambda text: file.write(f"{text}\n")
         except Exception:
             logging.exception("failed")
             raise
         finally:
-            faulthandler.disable()
+            if ours:
+                faulthandler.disable()
             logging.getLogger().removeHandler(handler)
             sys.stdout.flush()
             sys.stderr.flush()

@@ -16,7 +16,7 @@ from typing import Any
 from d3pose_core.errors import InputError
 from d3pose_core.recording import atomic_path, package_version
 
-DONE, FAILED = "done.json", "failed.json"
+STARTED, DONE, FAILED = "started.json", "done.json", "failed.json"
 RESULTS = ("people.npz", "people.mcap", "overlay.mp4", "summary.json")
 BAG_SUFFIXES = (".mcap", ".db3")
 
@@ -39,7 +39,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Record:
-    """What done.json or failed.json says about a recording."""
+    """What done.json and the like say about a recording."""
 
     source: str
     fingerprint: str  # "" of a recording that could not be read
@@ -140,18 +140,35 @@ def fingerprint(source: Path) -> str:
     return digest.hexdigest()
 
 
-def clear(folder: Path) -> None:
-    """Makes a recording's folder, and takes away what an earlier attempt left in it; the marks first."""
+def begin(folder: Path, record: Record, anew: bool = False) -> bool:
+    """Makes a recording's folder ready for an attempt: nothing in it says that it is done, or has failed.
+
+    Returns whether the attempt can go on from what an earlier one left, which was made of the same input,
+    with the same settings and version; else, or if it is to be `anew`, the results are removed.
+
+    Raises:
+        InputError: the folder can't be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (DONE, FAILED, *RESULTS):
+        for name in (DONE, FAILED):
             (folder / name).unlink(missing_ok=True)
-        for unfinished in folder.glob(
-            ".*.partial.*"
-        ):  # of a process that was killed, see atomic_path
+        for unfinished in folder.glob(".*.partial.*"):  # see atomic_path: its process was killed
             unfinished.unlink()
+        earlier = Record.load(folder / STARTED)
+        goes_on = (
+            not anew
+            and earlier is not None
+            and (earlier.fingerprint, earlier.settings) == (record.fingerprint, record.settings)
+            and earlier.entries.get("version") == package_version()
+        )
+        if not goes_on:
+            for name in (STARTED, *RESULTS):
+                (folder / name).unlink(missing_ok=True)
+            record.save(folder / STARTED)
     except OSError as error:
         raise InputError(f"can't make room for results in {folder}: {error}") from error
+    return goes_on
 
 
 @dataclass(frozen=True)

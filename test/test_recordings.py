@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from d3pose_core.recordings import (
     DONE,
     FAILED,
     RESULTS,
+    STARTED,
     Plan,
     Record,
     Recording,
     assign_folders,
-    clear,
+    begin,
     fingerprint,
     plan,
 )
@@ -153,9 +155,31 @@ def test_an_attempt_begins_with_an_empty_folder(bags: Path, tmp_path: Path):
         (a.folder / name).write_text("old")
     killed = atomic_path(a.folder / "people.npz")
     assert killed.__enter__().exists()  # and nothing takes it away
-    clear(a.folder)
-    assert [path.name for path in a.folder.iterdir()] == ["notes.txt"]
+    record = Record(str(a.source), fingerprint(a.source), SETTINGS, {})
+    assert not begin(a.folder, record)
+    assert {path.name for path in a.folder.iterdir()} == {"notes.txt", STARTED}
     assert plan(recordings, SETTINGS).to_do == [a]
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="can't make room"):
-        clear(tmp_path / "file" / "a")
+        begin(tmp_path / "file" / "a", record)
+
+
+def test_an_attempt_goes_on_from_one_like_it(bags: Path, tmp_path: Path, monkeypatch):
+    (a,) = assign_folders([bags / "a.mcap"], tmp_path / "out")
+    record = Record(str(a.source), fingerprint(a.source), SETTINGS, {})
+    assert not begin(a.folder, record)
+    (a.folder / "people.mcap").write_text("so far")
+    mark(a, FAILED)
+    assert begin(a.folder, record)
+    assert (a.folder / "people.mcap").exists()
+    assert not (a.folder / FAILED).exists()
+
+    others = [replace(record, settings={**SETTINGS, "max_people": 3})]
+    others += [replace(record, fingerprint="of what it was before")]
+    for other in others:
+        assert not begin(a.folder, other)
+        assert not (a.folder / "people.mcap").exists()
+        assert begin(a.folder, other)
+    assert not begin(a.folder, others[-1], anew=True)
+    monkeypatch.setattr("d3pose_core.recordings.package_version", lambda: "another")
+    assert not begin(a.folder, others[-1])

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,7 @@ class Job:
     recording: Recording
     settings: Settings
     identity: dict[str, Any]  # of the settings, as done.json keeps them
+    anew: bool = False  # whatever an earlier attempt left
 
 
 def run(args: argparse.Namespace) -> int:
@@ -132,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{said}; {len(plan.to_do)} to do", flush=True)
     totals = Totals(done_before=len(plan.done))
     totals.failed.update({each.name: reason for each, reason in plan.failed.items()})
-    jobs = [Job(recording, settings, identity) for recording in plan.to_do]
+    jobs = [Job(recording, settings, identity, args.redo) for recording in plan.to_do]
     if jobs:
         _process(jobs, args.engine, args.workers, totals)
     totals.save(args.out / TOTALS)
@@ -196,10 +197,11 @@ def process_recording(job: Job, report: Report) -> Summary:
     Steps are frames. Whatever the libraries print counts, too: this is meant for a process of its own.
     """
     recording, settings = job.recording, asdict(job.settings)
-    recordings.clear(recording.folder)
-    with output_in(recording.folder / LOG) as say:
-        began = time.perf_counter()
-        fingerprint = recordings.fingerprint(recording.source)
+    began = time.perf_counter()
+    fingerprint = recordings.fingerprint(recording.source)
+    record = Record(str(recording.source), fingerprint, job.identity, {})
+    settings["resume"] = recordings.begin(recording.folder, record, job.anew)
+    with output_in(recording.folder / LOG, append=settings["resume"]) as say:
 
         @contextmanager
         def bars(total: int, what: str, unit: str) -> Iterator[Bar]:
@@ -229,8 +231,8 @@ def process_recording(job: Job, report: Report) -> Summary:
         "people": summary.people,
         "seconds": round(time.perf_counter() - began, 3),
     }
-    record = Record(str(recording.source), fingerprint, job.identity, entries)
-    record.save(recording.folder / recordings.DONE)
+    replace(record, entries=entries).save(recording.folder / recordings.DONE)
+    (recording.folder / recordings.STARTED).unlink()
     return summary
 
 

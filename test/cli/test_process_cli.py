@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from d3pose_core.cli import process
 from d3pose_core.cli.main import main
 from d3pose_core.engine import ENGINES
 from d3pose_core.recording import PeopleTable
+from d3pose_core.recordings import assign_folders
 from test.fixtures.make_regression_bag import write_bag
 from test.helpers import process_jobs
 from test.helpers.ray_here import need_ray
@@ -63,7 +65,7 @@ def test_bags_and_clips_each_into_its_folder(
     for name in ("walk", "clip"):
         left = {path.name for path in (out / name).iterdir()}
         assert left >= {"people.npz", "summary.json", "done.json", "log.txt"}
-        assert not left & {"failed.json", "overlay.mp4"}
+        assert not left & {"failed.json", "overlay.mp4", "started.json", ".resume"}
     assert (out / "walk" / "people.mcap").is_file()
     torn = json.loads((out / "torn" / "failed.json").read_text())
     assert "not a readable bag" in torn["reason"]
@@ -122,6 +124,38 @@ def test_a_killed_process_costs_its_recording_only(
     assert set(totals(out)["failed"]) == {"killed", "wrong"}
     assert main([*argv, "--retry-failed"]) == 1
     assert "; 2 to do" in capsys.readouterr().out
+
+
+def test_an_attempt_that_was_cut_short_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What going on means is the replay's and the clip's affair; it is asked of them."""
+    clip = tmp_path / "clip.avi"
+    write_clip(clip)
+    asked: list[bool] = []
+
+    def run_clip(options, *_):
+        asked.append(options.resume)
+        os.write(2, b"said by a library\n")  # as C does
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("d3pose_core.clip_run.run_clip", run_clip)
+    monkeypatch.setattr(process, "_recovery", lambda settings: None)
+    settings = process.Settings(
+        None, None, None, 60.0, "d3pose-landmarks", "free-low", "cpu", "auto", 5, None, False
+    )
+    (recording,) = assign_folders([clip], tmp_path / "out")
+    for identity, anew in (
+        ({"a": 1}, False),
+        ({"a": 1}, False),
+        ({"a": 2}, False),
+        ({"a": 2}, True),
+    ):
+        job = process.Job(recording, settings, identity, anew)
+        with pytest.raises(KeyboardInterrupt):
+            process.process_recording(job, lambda amount: None)
+    assert asked == [False, True, False, False]
+    assert "said by a library" in (recording.folder / "log.txt").read_text()
 
 
 def test_other_settings_need_another_folder(
