@@ -47,7 +47,9 @@ def test_a_quick_run_measures_every_stage(tmp_path, capsys):
     assert start["total_s"] > start["import_s"] > 0
     assert 100 < start["peak_mib"] < 2000
     assert result["floor"][0]["gflops"] > 1
-    fps = result["cases"][1]["fps"]  # of two digits: the table's one digit may be rounded either way
+    fps = result["cases"][1][
+        "fps"
+    ]  # of two digits: the table's one digit may be rounded either way
     assert any(f"{fps + rounding:.1f}" in told for rounding in (-0.006, 0.0, 0.006))
     undocumented = {key for key in keys_of(result) if f"`{key}`" not in PAGE.read_text()}
     assert not undocumented
