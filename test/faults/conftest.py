@@ -10,14 +10,14 @@ from test.helpers.fault_node import SCRIPTED, FaultNode
 from test.helpers.graph import Graph
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def graph() -> Iterator[Graph]:
     graph = Graph()
     yield graph
     graph.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_node(graph, tmp_path_factory) -> Iterator[Callable[..., FaultNode]]:
     """Starts a node; see NodeProcess. `module` is the scripted node unless it is given."""
     folder = tmp_path_factory.mktemp("nodes")
@@ -34,7 +34,7 @@ def start_node(graph, tmp_path_factory) -> Iterator[Callable[..., FaultNode]]:
             node.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scripted(start_node) -> FaultNode:
     """The node that most scenarios share."""
     node = start_node(namespace="scripted")

@@ -20,7 +20,7 @@ def in_own_mounts(script: str) -> tuple[str, ...]:
     return (*OWN_MOUNTS, f'{script} && exec "$@"', "sh")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def may_mount() -> None:
     try:
         probe = [*in_own_mounts("mount -t tmpfs tmpfs /dev/shm"), "true"]
