@@ -8,7 +8,7 @@ from pathlib import Path
 
 from d3pose_core.cli.evaluate_dataset import add_official_datasets
 from d3pose_core.cli.evaluate_image import add_image_clips
-from d3pose_core.cli.options import check_output_folder
+from d3pose_core.cli.options import add_resume_option, check_output_folder
 from d3pose_core.errors import D3PoseError, InputError
 
 DEFAULT_OUT = Path("out/evaluate")
@@ -82,6 +82,7 @@ def _add_bag(datasets: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="output folder (default: %(default)s)",
     )
+    add_resume_option(parser)
     parser.set_defaults(run=run_bag)
 
 
@@ -103,7 +104,7 @@ def run_bag(args: argparse.Namespace) -> int:
     check_output_folder(args.out)
     reference_path = args.reference or args.root
     reference = _tracks(reference_path, args.reference_topic)
-    recovered_path = args.recovered or _replayed(args.root, args.out, args.weights)
+    recovered_path = args.recovered or _replayed(args.root, args.out, args.weights, args.resume)
     recovered = _tracks(recovered_path, args.recovered_topic)
     evaluation = evaluate(recovered, reference, PROTOCOLS[args.protocol], rule)
     print(save_results(evaluation, args.out, str(recovered_path), str(reference_path)))
@@ -128,11 +129,11 @@ def _tracks(path: Path, topic: str | None):
     return read_tracks(path, topic)
 
 
-def _replayed(bag: Path, out: Path, weights: str) -> Path:
+def _replayed(bag: Path, out: Path, weights: str, resume: bool) -> Path:
     """Replays the bag into `out`/replay; returns that folder."""
     from d3pose_ros.replay.run import ReplayOptions, run_replay
 
     folder = out / "replay"
     check_output_folder(folder)
-    run_replay(ReplayOptions(bag=bag, out=folder, weights=weights))
+    run_replay(ReplayOptions(bag=bag, out=folder, weights=weights, resume=resume))
     return folder

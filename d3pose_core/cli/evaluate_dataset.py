@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d3pose_core.cli.options import check_output_folder
+from d3pose_core.cli.options import add_resume_option, check_output_folder
 from d3pose_core.cli.report import progress_bar
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def add_official_datasets(datasets: argparse._SubParsersAction) -> None:
         )
         parser.add_argument("--max-people", type=int, default=5, metavar="N")
         parser.add_argument("--out", type=Path, default=Path("out/evaluate"), metavar="DIR")
+        add_resume_option(parser)
         parser.set_defaults(run=run, dataset=name)
 
 
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from d3pose_core.evaluation.dataset_evaluation import evaluate_dataset
     from d3pose_core.evaluation.dataset_protocols import dataset_protocol
     from d3pose_core.evaluation.dataset_report import save_dataset_results
+    from d3pose_core.evaluation.recover_dataset import RecoverOnce
 
     protocol = dataset_protocol(args.dataset, args.protocol)
     bodies = None if args.smpl is None else bodies_in(args.smpl)
@@ -82,12 +84,33 @@ def run(args: argparse.Namespace) -> int:
     check_output_folder(args.out)
     with progress_bar(0, "recover") as bar:
         recover = _recover(args, bar.update)
+        once = None
+        if args.recovered is None:
+            settings = _settings(args, protocol.split)
+            recover = once = RecoverOnce(recover, args.out, settings, args.resume, bar.update)
         result = evaluate_dataset(
             dataset, protocol, recover, load_body(args.body), bodies, regressor
         )
     source = args.weights if args.recovered is None else args.recovered.name
     print(save_dataset_results(result, args.out, str(source)))
+    if once is not None:
+        once.forget()
     return 0
+
+
+def _settings(args: argparse.Namespace, split: str) -> dict[str, object]:
+    """What recovered people depend on."""
+    from d3pose_core.recordings import model_identity
+
+    return {
+        "dataset": args.dataset,
+        "root": str(args.root.resolve()),
+        "split": split,
+        "observations": None if args.observations is None else str(args.observations.resolve()),
+        "max_people": args.max_people,
+        "body": args.body,
+        **model_identity(args.weights, args.body),
+    }
 
 
 def _recover(args: argparse.Namespace, progress) -> Recover:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import fields
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.observe.observation import PersonObservation
+from d3pose_core.output_names import file_name
 from d3pose_core.recording import atomic_path
 
 FORMAT = 1
@@ -72,9 +72,8 @@ class ObservationCache:
             partial.write_text(json.dumps(self.index, indent=2) + "\n", encoding="utf-8")
 
     def path(self, sequence: str) -> Path:
-        """Of a sequence's shard; names that would make bad file names are told apart by a hash."""
-        plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in sequence)
-        return self.folder / f"{plain}-{sha256(sequence.encode()).hexdigest()[:8]}.npz"
+        """Of a sequence's shard."""
+        return self.folder / file_name(sequence, ".npz")
 
     def has(self, sequence: str) -> bool:
         return self.path(sequence).is_file()

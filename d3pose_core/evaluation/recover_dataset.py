@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from d3pose_core.data.datasets.sequence import DatasetSequence
 from d3pose_core.data.observation_cache import ObservationCache
 from d3pose_core.errors import InputError
-from d3pose_core.recording import PeopleRecorder, PeopleTable
+from d3pose_core.output_names import file_name
+from d3pose_core.recording import PeopleRecorder, PeopleTable, atomic_path, package_version
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.resume import FOLDER
 
 
 class RecoverFromImages:
@@ -55,6 +60,59 @@ class RecoverFromCache:
             recorder.append(frame, time_s, people)
             self.progress(1)
         return recorder.table()
+
+
+class RecoverOnce:
+    """Another source, whose answers lie on the disk, so that an interrupted evaluation goes on with the next.
+
+    They are in `.resume/` of the output folder: as people.npz is, one a sequence.
+    """
+
+    def __init__(
+        self,
+        recover: Callable[[DatasetSequence], PeopleTable],
+        out: Path,
+        settings: Mapping[str, Any],
+        resume: bool,
+        progress: Callable[[int], object] = lambda n: None,
+    ) -> None:
+        """Without `resume`, what an earlier run left in `out` is removed.
+
+        Args:
+            settings: JSON values that the answers depend on.
+
+        Raises:
+            InputError: the earlier run had other settings.
+        """
+        self._recover, self._progress = recover, progress
+        self._folder = out / FOLDER
+        if not resume:
+            self.forget()
+        index = self._folder / "settings.json"
+        wanted = json.loads(json.dumps({**settings, "version": package_version()}))
+        if index.is_file():
+            there = json.loads(index.read_text(encoding="utf-8"))
+            if there != wanted:
+                raise InputError(
+                    f"{out} holds an interrupted run of other settings: {there}, not {wanted}. Give the same "
+                    "as then, or start anew without --resume"
+                )
+        else:
+            with atomic_path(index) as partial:
+                partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+
+    def __call__(self, sequence: DatasetSequence) -> PeopleTable:
+        path = self._folder / file_name(sequence.name, ".npz")
+        if path.is_file():
+            self._progress(len(sequence))
+            return PeopleTable.load(path)
+        table = self._recover(sequence)
+        table.save(path)
+        return table
+
+    def forget(self) -> None:
+        """All results are written."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class RecoverFromFiles:

@@ -15,6 +15,9 @@ from test.helpers import dataset_fixtures as fixtures
 _LARGEST = MOST_BYTES - 2
 
 
+_SPLITS = {"3dpw": "test", "human36m": "test", "mpi-inf-3dhp": "train"}
+
+
 @lru_cache(maxsize=1)
 def _datasets() -> list[tuple[str, Path, list[Path]]]:
     """Name, folder and files of small ones."""
@@ -49,7 +52,7 @@ def run(data: bytes) -> None:
     human36m._read.cache_clear()
     try:
         file.write_bytes(data[2:])
-        split = {"human36m": "test", "mpi-inf-3dhp": "train"}.get(name, "all")
+        split = _SPLITS.get(name, "all")
         dataset = open_dataset(name, root, split, _bodies)
         for sequence in list(dataset.names)[:2]:
             dataset.load(sequence)

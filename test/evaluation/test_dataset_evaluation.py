@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from d3pose_core.body import load_body
 from d3pose_core.camera import Intrinsics
+from d3pose_core.cli import evaluate_dataset as evaluate_dataset_command
 from d3pose_core.cli.main import main
 from d3pose_core.data.datasets import open_dataset
 from d3pose_core.errors import InputError
@@ -424,3 +425,29 @@ def test_regressed_joints_have_no_confidences(tmp_path):
     result = evaluate_dataset(dataset, protocol, lambda s: table, FREE_BODY, bodies, REGRESSOR)
     assert result.numbers["confidence"] is None
     assert result.people == {0: "downtown_x_00, 0", 1: "downtown_x_00, 1"}
+
+
+def test_an_interrupted_evaluation_goes_on(tmp_path, monkeypatch):
+    """By the command: the same numbers, and no sequence recovered twice."""
+    people = fixtures.write_3dpw(tmp_path / "3DPW", sequence="a")
+    fixtures.write_3dpw(tmp_path / "3DPW", sequence="b")
+    table, asked = answer(people), []
+
+    def recover(sequence):
+        asked.append(sequence.name)
+        if asked == ["a", "b"]:
+            raise KeyboardInterrupt
+        return table
+
+    monkeypatch.setattr(evaluate_dataset_command, "_recover", lambda args, progress: recover)
+    np.save(tmp_path / "J_regressor_h36m.npy", REGRESSOR)
+    argv = ["evaluate", "3dpw", "--protocol", "3dpw-vibe", "--smpl", "free-low"]
+    argv += ["--regressor", str(tmp_path / "J_regressor_h36m.npy")]
+    argv += ["--root", str(tmp_path / "3DPW"), "--out"]
+    assert main([*argv, str(tmp_path / "out")]) == 130
+    assert main([*argv, str(tmp_path / "out"), "--resume"]) == 0
+    assert asked == ["a", "b", "b"]
+    assert main([*argv, str(tmp_path / "whole")]) == 0
+    first, second = (tmp_path / out / "metrics.json" for out in ("out", "whole"))
+    assert first.read_text() == second.read_text()
+    assert {path.name for path in first.parent.iterdir()} == {"metrics.json", "report.html"}
