@@ -24,6 +24,7 @@ class Target:
     run: Callable[[bytes], object]
     words: tuple[bytes, ...] = ()
     max_length: int = 1 << 16
+    weight: int = 1  # so many times as many inputs as others, where one is cheap
 
 
 class Finding(Exception):

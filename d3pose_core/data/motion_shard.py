@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import roma
 import torch
 from torch import Tensor
 
+from d3pose_core.array_file import read_arrays
 from d3pose_core.body import load_body
 from d3pose_core.data.datasets.dataset import Dataset
 from d3pose_core.data.datasets.sequence import DatasetSequence
 from d3pose_core.data.datasets.world_to_camera import WHY_BODIES, Bodies
 from d3pose_core.data.motions import SHARD_FPS
 from d3pose_core.errors import InputError
+from d3pose_core.parts import Parts
 from d3pose_core.recording import atomic_path
 
 _POSE_SCALE = 1e-4  # rad: +-3.27 rad in 16 bits
@@ -25,6 +28,8 @@ _SHORTEST = 10  # frames at 30 Hz
 
 def write_motion_shard(path: Path, dataset: Dataset, bodies: Bodies | None) -> tuple[int, float]:
     """All of a dataset's clips at 30 Hz, y up; returns how many, and their length in s.
+
+    What is done lies beside `path` until all is: started again, it goes on where it was interrupted.
 
     Args:
         bodies: the SMPL bodies of the clips' betas; BVH clips are the free body's already.
@@ -38,15 +43,20 @@ def write_motion_shard(path: Path, dataset: Dataset, bodies: Bodies | None) -> t
     if bodies is None:
         raise InputError(f"{dataset.title}: {WHY_BODIES}")
     rest = bodies("neutral").joints_rest(torch.zeros(1, 10))[0]
+    body = sha256(rest.numpy().tobytes()).hexdigest()
+    settings = {"dataset": dataset.key, "root": str(dataset.root.resolve()), "body": body}
+    folder = path.with_name(f".{path.name}.parts")
+    parts = Parts(folder, settings | {"split": dataset.split}, resume=True)
     poses, roots, starts, names, splits, labels = [], [], [0], [], [], []
-    for name, clip_split, label, pose, root in _clips(dataset, bodies, rest):
-        poses.append(np.rint(pose / _POSE_SCALE).astype(np.int16))
-        roots.append(root.astype(np.float32))
-        starts.append(starts[-1] + len(pose))
-        names.append(name)
-        splits.append(clip_split)
-        labels.append(label)
+    for sequence in dataset.names:
+        for clip in _clips_of(sequence, dataset, bodies, rest, parts.path(sequence)):
+            poses.append(clip["pose"])
+            roots.append(clip["root"])
+            starts.append(starts[-1] + len(clip["pose"]))
+            for texts, name in ((names, "name"), (splits, "split"), (labels, "label")):
+                texts.append(str(clip[name]))
     if not poses:
+        parts.forget()
         raise InputError(f"{dataset.title}: no clip of at least {_SHORTEST} frames at 30 Hz")
     with atomic_path(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(
@@ -60,26 +70,50 @@ def write_motion_shard(path: Path, dataset: Dataset, bodies: Bodies | None) -> t
             label=np.array(labels),
             skel_J=rest.numpy(),
         )
+    parts.forget()
     return len(poses), starts[-1] / SHARD_FPS
 
 
+def _clips_of(
+    name: str, dataset: Dataset, bodies: Bodies, rest: Tensor, path: Path
+) -> list[dict[str, np.ndarray]]:
+    """The clips of one sequence, out of `path` or into it."""
+    if not path.is_file():
+        arrays: dict[str, np.ndarray] = {}
+        clips = _clips(dataset.load(name), dataset.key, bodies, rest)
+        for number, (clip_name, split, label, pose, root) in enumerate(clips):
+            clip = {
+                "pose": np.rint(pose / _POSE_SCALE).astype(np.int16),
+                "root": root.astype(np.float32),
+                "name": np.array(clip_name),
+                "split": np.array(split),
+                "label": np.array(label),
+            }
+            arrays |= {f"{number} {what}": value for what, value in clip.items()}
+        with atomic_path(path) as partial, open(partial, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for entry, value in read_arrays(path).items():
+        number_, what = entry.split(" ")
+        found.setdefault(number_, {})[what] = value
+    return list(found.values())
+
+
 def _clips(
-    dataset: Dataset, bodies: Bodies, rest: Tensor
+    sequence: DatasetSequence, key: str, bodies: Bodies, rest: Tensor
 ) -> Iterator[tuple[str, str, str, np.ndarray, np.ndarray]]:
     """Name, split, label, pose [F, 72] and pelvis [F, 3] of each clip."""
-    for sequence in dataset:
-        for person in sequence.people:
-            smpl = person.need_smpl()
-            betas = torch.from_numpy(np.array(smpl.betas[:1], np.float32))
-            own_rest = bodies(smpl.gender).joints_rest(betas)[0]
-            # The shard's motions are all of one body's size: short legs take longer steps there.
-            size = float(_leg(rest) / _leg(own_rest))
-            pelvis = torch.from_numpy(np.ascontiguousarray(smpl.transl)) + own_rest[0].double()
-            pose, root = _at_30_hz(sequence, torch.from_numpy(smpl.pose), pelvis * size)
-            if len(pose) >= _SHORTEST:
-                split = _SPLITS.get(sequence.split, sequence.split)
-                name = f"{dataset.key}/{sequence.name}"
-                yield name, split, sequence.action or "other", pose, root
+    for person in sequence.people:
+        smpl = person.need_smpl()
+        betas = torch.from_numpy(np.array(smpl.betas[:1], np.float32))
+        own_rest = bodies(smpl.gender).joints_rest(betas)[0]
+        # The shard's motions are all of one body's size: short legs take longer steps there.
+        size = float(_leg(rest) / _leg(own_rest))
+        pelvis = torch.from_numpy(np.ascontiguousarray(smpl.transl)) + own_rest[0].double()
+        pose, root = _at_30_hz(sequence, torch.from_numpy(smpl.pose), pelvis * size)
+        if len(pose) >= _SHORTEST:
+            split = _SPLITS.get(sequence.split, sequence.split)
+            yield f"{key}/{sequence.name}", split, sequence.action or "other", pose, root
 
 
 def _leg(rest: Tensor) -> Tensor:

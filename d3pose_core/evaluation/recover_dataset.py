@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,8 @@ from typing import Any
 from d3pose_core.data.datasets.sequence import DatasetSequence
 from d3pose_core.data.observation_cache import ObservationCache
 from d3pose_core.errors import InputError
-from d3pose_core.output_names import file_name
-from d3pose_core.recording import PeopleRecorder, PeopleTable, atomic_path, package_version
+from d3pose_core.parts import Parts
+from d3pose_core.recording import PeopleRecorder, PeopleTable
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.resume import FOLDER
 
@@ -85,24 +83,10 @@ class RecoverOnce:
             InputError: the earlier run had other settings.
         """
         self._recover, self._progress = recover, progress
-        self._folder = out / FOLDER
-        if not resume:
-            self.forget()
-        index = self._folder / "settings.json"
-        wanted = json.loads(json.dumps({**settings, "version": package_version()}))
-        if index.is_file():
-            there = json.loads(index.read_text(encoding="utf-8"))
-            if there != wanted:
-                raise InputError(
-                    f"{out} holds an interrupted run of other settings: {there}, not {wanted}. Give the same "
-                    "as then, or start anew without --resume"
-                )
-        else:
-            with atomic_path(index) as partial:
-                partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        self._parts = Parts(out / FOLDER, settings, resume)
 
     def __call__(self, sequence: DatasetSequence) -> PeopleTable:
-        path = self._folder / file_name(sequence.name, ".npz")
+        path = self._parts.path(sequence.name)
         if path.is_file():
             self._progress(len(sequence))
             return PeopleTable.load(path)
@@ -112,7 +96,7 @@ class RecoverOnce:
 
     def forget(self) -> None:
         """All results are written."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._parts.forget()
 
 
 class RecoverFromFiles:

@@ -68,4 +68,4 @@ def _ignore(line: str) -> None:
     assert line
 
 
-TARGET = Target(seeds, run, tuple(model.encode() for model in _MODELS))
+TARGET = Target(seeds, run, tuple(model.encode() for model in _MODELS), weight=3)

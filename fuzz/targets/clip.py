@@ -34,4 +34,5 @@ TARGET = Target(
     seeds,
     run,
     (b"ftyp", b"moov", b"mdat", b"trak", b"stsz", b"stco", b"mp4v", b"avc1", b"mdhd"),
+    weight=2,
 )

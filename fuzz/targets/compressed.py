@@ -99,4 +99,5 @@ TARGET = Target(
         b"compressed rgb",
         b"\xff\xff",
     ),
+    weight=3,
 )

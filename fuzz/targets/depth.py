@@ -45,4 +45,4 @@ def run(data: bytes) -> None:
     assert not np.isinf(values).any()
 
 
-TARGET = Target(seeds, run)
+TARGET = Target(seeds, run, weight=3)

@@ -70,4 +70,5 @@ TARGET = Target(
         *(b"localhost", b"/next", b"/body", b"?after=", b"%00", b"..%2f", b"Expect: 100-continue"),
         *(b"Transfer-Encoding: chunked", b"9" * 5000, b"//", b"http://[", b"#", b"?", b"&", b"="),
     ),
+    weight=2,
 )

@@ -46,4 +46,4 @@ def run(data: bytes) -> None:
     assert image.shape == (message.height, message.width, 3), image.shape
 
 
-TARGET = Target(seeds, run, tuple(name.encode() for name in SUPPORTED_ENCODINGS))
+TARGET = Target(seeds, run, tuple(name.encode() for name in SUPPORTED_ENCODINGS), weight=3)

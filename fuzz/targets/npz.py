@@ -130,4 +130,5 @@ TARGET = Target(
             b"('a', '<i4')",
         ),
     ),
+    weight=2,
 )

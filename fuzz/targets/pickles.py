@@ -61,4 +61,5 @@ TARGET = Target(
         *(b"c_codecs\nencode\n", b"R", b"\x81", b"b", b"\x85", b"(", b"t", b".", b"O", b"|O8"),
         *(b"I999999999999\n", b"L99999999999999999999L\n", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"),
     ),
+    weight=2,
 )

@@ -62,4 +62,4 @@ def _step(
         buffer.insert(*names, stamp, from_message(message), static=kind == 1)
 
 
-TARGET = Target(seeds, run)
+TARGET = Target(seeds, run, weight=2)

@@ -244,6 +244,32 @@ def test_motion_capture_becomes_a_shard_that_training_reads(tmp_path):
     np.testing.assert_allclose(turn @ turn.new_tensor([0.0, 1, 0]), [0, 1, 0], atol=1e-4)
 
 
+def test_an_interrupted_shard_goes_on(tmp_path):
+    """The same shard as without the interruption, and no take read twice."""
+    for number, take in enumerate("abc"):
+        fixtures.write_bvh(
+            tmp_path / "BVH" / "s" / f"{take}.bvh",
+            np.full((60, len(fixtures.BVH_JOINTS), 3), 5.0 * number),
+        )
+    dataset = open_dataset("bvh", tmp_path / "BVH", "all")
+    read, loaded = dataset._load, []
+
+    def interrupted(name):
+        loaded.append(name)
+        if len(loaded) == 3:
+            raise KeyboardInterrupt
+        return read(name)
+
+    dataset._load = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        write_motion_shard(tmp_path / "out" / "shard.npz", dataset, None)
+    write_motion_shard(tmp_path / "out" / "shard.npz", dataset, None)
+    assert loaded == ["s/a", "s/b", "s/c", "s/c"]
+    write_motion_shard(tmp_path / "whole.npz", dataset, None)
+    assert (tmp_path / "out" / "shard.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["shard.npz"]
+
+
 def test_amass_without_a_body_says_what_it_needs(tmp_path, capsys):
     fixtures.write_amass(tmp_path / "AMASS" / "CMU" / "1" / "a_poses.npz")
     argv = ["prepare", "amass", "--root", str(tmp_path / "AMASS"), "--out", str(tmp_path / "out")]

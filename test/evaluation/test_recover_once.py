@@ -73,5 +73,5 @@ def test_starts_anew_unless_told(tmp_path: Path) -> None:
 
 def test_other_settings_are_not_mixed(tmp_path: Path) -> None:
     RecoverOnce(Source(9), tmp_path, SETTINGS, resume=True)
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match="interrupted run with other settings"):
         RecoverOnce(Source(9), tmp_path, {**SETTINGS, "people": 4}, resume=True)
