@@ -31,7 +31,7 @@ def cycle(node: FaultNode, transitions=("deactivate", "cleanup", "configure", "a
 
 def test_many_configurations_while_images_come_leave_nothing_behind(node: FaultNode):
     """Each loads the network and its publishers anew, in the middle of a stream."""
-    timer = node.graph.node.create_timer(0.005, lambda: node.send(node.next(count=1, first=3)))
+    timer = node.graph.node.create_timer(0.02, lambda: node.send(node.next(count=1, first=3)))
     try:
         for _ in range(4):
             cycle(node)
@@ -48,7 +48,7 @@ def test_many_configurations_while_images_come_leave_nothing_behind(node: FaultN
 
 
 def test_activation_and_deactivation_in_the_middle_of_frames(node: FaultNode):
-    timer = node.graph.node.create_timer(0.002, lambda: node.send(node.next(count=1, first=3)))
+    timer = node.graph.node.create_timer(0.01, lambda: node.send(node.next(count=1, first=3)))
     try:
         for _ in range(ROUNDS):
             cycle(node, ("deactivate", "activate"))
