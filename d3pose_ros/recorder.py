@@ -9,7 +9,6 @@ has a publisher (`{"event": "ready"}`), and how much was recorded (`{"event": "r
 from __future__ import annotations
 
 import argparse
-import importlib
 import signal
 import sys
 import time
@@ -22,9 +21,10 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from d3pose_core.errors import D3PoseError, InputError
+from d3pose_core.errors import D3PoseError
 from d3pose_ros.bag import BagWriter
 from d3pose_ros.events import emit
+from d3pose_ros.message_class import message_class
 from d3pose_ros.recorded_qos import RECORDED_QOS
 
 REPORT_PERIOD_S = 0.2
@@ -47,12 +47,10 @@ class RecorderNode(Node):
         self._last_s = time.monotonic()
         self._readers = []
         for topic, message_type in topics.items():
-            message_class = _message_class(message_type)
+            kind = message_class(message_type)
             bag.add_topic(topic, message_type, RECORDED_QOS)
             self._readers.append(
-                self.create_subscription(
-                    message_class, topic, self._writer_of(topic), qos, raw=True
-                )
+                self.create_subscription(kind, topic, self._writer_of(topic), qos, raw=True)
             )
         self.create_timer(REPORT_PERIOD_S, self._report)
 
@@ -75,15 +73,6 @@ class RecorderNode(Node):
         if self._bag.counts != self._reported:
             self._reported = dict(self._bag.counts)
             emit("recorded", counts=self._reported)
-
-
-def _message_class(message_type: str) -> type:
-    """`package/msg/Name` -> the generated class."""
-    package, _, name = message_type.partition("/msg/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"message type {message_type!r} is not installed: {error}") from error
 
 
 def _parse(argv: Sequence[str] | None) -> tuple[Path, dict[str, str]]:

@@ -36,6 +36,8 @@ def load_regressor(path: Path | None, protocol: DatasetProtocol) -> np.ndarray |
         matrix = np.load(path, allow_pickle=False)
     except Exception as error:  # numpy's parser of headers raises whatever it comes upon
         raise InputError(f"{path} is no .npy file with a regressor: {error}") from error
+    if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu":
+        raise InputError(f"{path} is no .npy file with a regressor, but another one")
     if matrix.ndim != 2 or len(matrix) != 17:
         raise InputError(f"{path}: a regressor must be [17, V], got {list(matrix.shape)}")
     return matrix.astype(np.float32)

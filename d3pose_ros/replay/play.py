@@ -12,7 +12,6 @@ so that they never go back in a loop, and there is no /clock.
 from __future__ import annotations
 
 import argparse
-import importlib
 import struct
 import sys
 import time
@@ -30,6 +29,7 @@ from rosgraph_msgs.msg import Clock
 
 from d3pose_core.errors import InputError
 from d3pose_ros.bag import open_bag
+from d3pose_ros.message_class import message_class
 from d3pose_ros.replay.images import stamp_of
 from d3pose_ros.replay.topics import COMPRESSED_TYPE, IMAGE_TYPE
 
@@ -57,13 +57,10 @@ class BagPublisher(Node):
         """Several connections of one topic, from several publishers, share ours."""
         if connection.topic == CLOCK or connection.topic in self._topics:
             return
-        package, _, name = connection.msgtype.partition("/msg/")
         try:
-            message_type = getattr(importlib.import_module(f"{package}.msg"), name)
-        except (ImportError, AttributeError):
-            self.get_logger().warning(
-                f"{connection.topic} is not played: {connection.msgtype} is not installed"
-            )
+            message_type = message_class(connection.msgtype)
+        except InputError as error:
+            self.get_logger().warning(f"{connection.topic} is not played: {error}")
             return
         publisher = self.create_publisher(message_type, connection.topic, _qos(connection))
         self._topics[connection.topic] = publisher
