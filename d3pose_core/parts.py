@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from d3pose_core.errors import InputError
-from d3pose_core.output_names import file_name
+from d3pose_core.output_names import file_name, own_folder, remove_folder
 from d3pose_core.recording import atomic_path, package_version
 
 
@@ -28,6 +27,7 @@ class Parts:
         self.folder = folder
         if not resume:
             self.forget()
+        own_folder(folder)
         index = folder / "settings.json"
         wanted = json.loads(json.dumps({**settings, "version": package_version()}))
         if not index.is_file():
@@ -50,4 +50,4 @@ class Parts:
 
     def forget(self) -> None:
         """The work is complete, or starts anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)

@@ -8,13 +8,13 @@ count. A run that ends as it should removes the folder.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from d3pose_core.errors import D3PoseError, InputError
+from d3pose_core.output_names import own_folder, remove_folder
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, package_version
 from d3pose_core.recordings import fingerprint, model_identity
 from d3pose_core.recovery import MeshRecovery
@@ -72,7 +72,7 @@ class ResumableRun:
         self.next_frame = 0
         self.details: list[dict[str, Any]] = []
         if not resume:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_folder(self._folder)
         elif self._state.is_file():
             self._load()
 
@@ -118,6 +118,7 @@ class ResumableRun:
             logger.warning("this run can't be resumed: %s", error)
             self._works = False
             return
+        own_folder(self._folder)
         table, number = recorder.table(), len(self._tables)
         table.save(self._people(number))
         stretch = {"statistics": vars(statistics), "details": details}
@@ -144,7 +145,7 @@ class ResumableRun:
 
     def forget(self) -> None:
         """All results are written."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder)
 
     def _load(self) -> None:
         state = load_snapshot(self._state)

@@ -173,6 +173,11 @@ class ClipReader:
             raise InputError(f"no such clip: {self.path}; give the path of a video file")
         if not self.path.is_file():
             raise InputError(f"{self.path} is not a file; give the path of a video file")
+        if _is_playlist(self.path):
+            raise InputError(
+                f"{self.path} is a text, such as a playlist, which would have other files opened: give the "
+                "path of the video file itself"
+            )
         try:
             # FFmpeg alone: OpenCV's other backends take a name with digits for a picture sequence.
             with quiet_opencv():
@@ -217,6 +222,14 @@ class ClipReader:
                 self._promised,
                 decoded,
             )
+
+
+def _is_playlist(path: Path) -> bool:
+    """Whether a file begins as a text: FFmpeg follows the names in playlists to any file."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    is_text = bool(start) and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in start)
+    return is_text and not start.startswith((b"RIFF", b"YUV4MPEG2"))  # of AVI and raw video
 
 
 class ClipWriter:

@@ -64,6 +64,7 @@ class Child:
         """Starts `python -m module arguments`; the log goes to the environment's ROS_LOG_DIR."""
         self.name = name
         self.log_path = Path(environment["ROS_LOG_DIR"]) / f"{name}.log"
+        self.log_path.unlink(missing_ok=True)  # also a link to somewhere else
         self._log: IO[str] = self.log_path.open("w", encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],

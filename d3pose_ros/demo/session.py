@@ -10,6 +10,7 @@ from typing import Any
 
 from d3pose_core.cli.report import progress_bar
 from d3pose_core.errors import InputError
+from d3pose_core.output_names import own_folder
 from d3pose_ros.bag import rescue
 from d3pose_ros.demo.processes import Child, ProcessFailed, graph_environment, wait_until
 
@@ -50,8 +51,8 @@ def play_through(
         domain_id: ROS domain; None: one of our own.
     """
     logs = out / "logs"
+    own_folder(logs)
     try:
-        logs.mkdir(parents=True, exist_ok=True)
         bag.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"can't write to the output folder {out}: {error}") from error

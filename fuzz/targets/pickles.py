@@ -7,13 +7,15 @@ from collections import OrderedDict
 
 import numpy as np
 
-from d3pose_core.data.datasets.restricted_pickle import load_arrays
+from d3pose_core.data.datasets.pickled_arrays import ARRAY_NAME, PickledType
+from d3pose_core.data.datasets.restricted_pickle import Maker, load_arrays
 from fuzz.folder import written
 from fuzz.target import Target
 
 _PLAIN = (
     *(bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset),
-    *(np.ndarray, np.generic, np.dtype, type(None)),
+    *(np.ndarray, np.generic, type(None)),
+    *(PickledType, Maker),  # named and not used: nobody can do anything with these
 )
 
 
@@ -30,7 +32,12 @@ def seeds() -> list[bytes]:
     seeds = [pickle.dumps(content, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
     objects = np.empty(2, object)
     objects[:] = [np.zeros(3), "x"]
-    return [*seeds, pickle.dumps(objects), pickle.dumps(np.datetime64(3, "s"))]
+    inner = np.zeros(2, [("a", "i4", (2, 3))])
+    fortran = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    return [
+        *seeds,
+        *(pickle.dumps(each) for each in (objects, inner, fortran, np.datetime64(3, "s"))),
+    ]
 
 
 def run(data: bytes) -> None:
@@ -42,7 +49,7 @@ def run(data: bytes) -> None:
         if id(each) in seen:
             continue
         seen.add(id(each))
-        assert isinstance(each, _PLAIN), type(each)
+        assert isinstance(each, _PLAIN) or each is ARRAY_NAME, type(each)
         if isinstance(each, dict):
             waiting += [*each.keys(), *each.values()]
         elif isinstance(each, list | tuple | set | frozenset):

@@ -12,19 +12,15 @@ import io
 import pickle
 import pickletools
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
 from d3pose_core.array_file import check_size
+from d3pose_core.data.datasets import pickled_arrays
 from d3pose_core.errors import InputError
-
-try:
-    from numpy._core import multiarray, numeric  # numpy 2
-except ImportError:  # pragma: no cover - numpy 1
-    from numpy.core import multiarray, numeric  # type: ignore[no-redef]
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -34,7 +30,22 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return codecs.encode(text, "latin1")
 
 
-def _plain(kind: type) -> Any:
+class Maker:
+    """What a pickle may call, so that it can do nothing else with it: a pickle can set attributes, too."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_make", make)
+
+    def __call__(self, *given: Any) -> Any:
+        return self._make(*given)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise pickle.UnpicklingError(f"it sets {name} of what it calls")
+
+
+def _plain(kind: type) -> Maker:
     """`kind` made of what pickles give: a container's contents or a text, never a size to be filled."""
 
     def make(*given: Any) -> Any:
@@ -42,34 +53,23 @@ def _plain(kind: type) -> Any:
             raise pickle.UnpicklingError(f"{kind.__name__} of a size")
         return kind(*given)
 
-    return make
-
-
-class _Array:
-    """Stands for numpy.ndarray, which pickles name and do not call: called, it takes any size of memory."""
-
-
-def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
-    """An empty array, as pickles begin one; its content comes with the state."""
-    if kind is not _Array or tuple(shape) != (0,):
-        raise pickle.UnpicklingError(f"an array that begins as {kind!r}, {shape!r}")
-    return cast(np.ndarray, multiarray._reconstruct(np.ndarray, (0,), code))
+    return Maker(make)
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _encode,
+    ("numpy", "ndarray"): pickled_arrays.ARRAY_NAME,
+    ("numpy", "dtype"): Maker(pickled_arrays.PickledType),
+    ("_codecs", "encode"): Maker(_encode),
     ("collections", "OrderedDict"): collections.OrderedDict,
+    ("__builtin__", "unicode"): _plain(str),
 }
 for _kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset):
     for _module in ("builtins", "__builtin__"):  # the second is what protocols of Python 2 say
         _ALLOWED[_module, _kind.__name__] = _plain(_kind)
-_ALLOWED["__builtin__", "unicode"] = _plain(str)
 for _package in ("numpy.core", "numpy._core"):
-    _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[f"{_package}.multiarray", "scalar"] = multiarray.scalar
-    _ALLOWED[f"{_package}.numeric", "_frombuffer"] = numeric._frombuffer  # type: ignore[attr-defined]
+    _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = Maker(pickled_arrays.reconstruct)
+    _ALLOWED[f"{_package}.multiarray", "scalar"] = Maker(pickled_arrays.scalar)
+    _ALLOWED[f"{_package}.numeric", "_frombuffer"] = Maker(pickled_arrays.from_buffer)
 
 
 class _Unpickler(pickle.Unpickler):
