@@ -85,7 +85,7 @@ def sway(
     deviation: float | np.ndarray,
     band_hz: tuple[float, float] = (0.15, 1.2),
 ) -> np.ndarray:
-    """Random movement [frames, *shape] about 0 at the frequencies of `band_hz`."""
+    """Random movement [frames, *shape] about 0, of that standard deviation, at frequencies of `band_hz`."""
     length = frames + 60  # the ends of one period don't have to meet
     frequency = np.fft.rfftfreq(length, 1 / SHARD_FPS)
     inside = (frequency >= band_hz[0]) & (frequency <= band_hz[1])
@@ -93,5 +93,5 @@ def sway(
     gain = np.where(inside, 1 / np.maximum(frequency, 0.1), 0).reshape(-1, *[1] * len(shape))
     phases = rng.normal(size=(len(frequency), *shape, 2))
     wave = np.fft.irfft(gain * (phases[..., 0] + 1j * phases[..., 1]), n=length, axis=0)
-    wave /= np.sqrt(2 * (gain**2).sum()) / length
+    wave /= 2 * np.sqrt((gain**2).sum()) / length
     return wave[:frames] * deviation

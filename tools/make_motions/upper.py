@@ -105,7 +105,7 @@ def write_arms(
     rng: np.random.Generator,
     schedule: Schedule,
     keys: dict[str, np.ndarray],
-    unrest_deg: float = 2.0,
+    unrest_deg: float = 3.0,
 ) -> None:
     """Moves both arms of `pose` [F, 24, 3] through their keys, neither quite together."""
     frames = len(pose)
@@ -123,15 +123,15 @@ def write_trunk(
     schedule: Schedule,
     bend: np.ndarray,
     look: np.ndarray,
-    unrest_deg: float = 1.0,
+    unrest_deg: float = 2.0,
 ) -> None:
     """Bends the spine and turns the head of `pose`: keys `bend` and `look` [K, 3] rad about x, y, z."""
     frames = len(pose)
     spine = schedule.jittered(rng, 0.1).curve(bend, frames)
-    spine = spine + sway(rng, frames, (3,), np.radians(unrest_deg) * 1.5)
+    spine = spine + sway(rng, frames, (3,), np.radians(unrest_deg))
     for joint, share in SPINE.items():
         pose[:, joint] = spine * share
-    head = schedule.jittered(rng).curve(look, frames) + sway(rng, frames, (3,), np.radians(2.0))
+    head = schedule.jittered(rng).curve(look, frames) + sway(rng, frames, (3,), np.radians(2.8))
     for joint, part in _NECK.items():
         pose[:, joint] = head * part
 

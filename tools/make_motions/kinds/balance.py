@@ -40,11 +40,11 @@ def _on_one_leg(rng: np.random.Generator) -> Clip:
     keys = {name: np.where(up.reshape(-1, *[1] * (v.ndim - 1)), v, 0) for name, v in keys.items()}
     pose = np.zeros((frames, 24, 3))
     look = upper.looks(rng, keys["pitch"] + keys["bend"][:, 0])
-    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), rng.uniform(1.5, 5))
-    upper.write_trunk(pose, rng, schedule, keys["bend"], look, 1.5)
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), rng.uniform(2, 7))
+    upper.write_trunk(pose, rng, schedule, keys["bend"], look, 3.0)
     wobble = upper.flail(pose, rng, 6.0)
     together = schedule.jittered(rng, 0.08)
-    unrest = np.radians([1.5, 0.5, 0.8]) * rng.uniform(0.7, 2.5)
+    unrest = np.radians([2.1, 0.7, 1.1]) * rng.uniform(0.7, 2.5)
     for name in ("hip", "knee", "ankle"):
         curve = together.curve(keys[name], frames)
         pose[:, J[f"right_{name}"]] = curve + sway(rng, frames, (3,), unrest, (0.15, 2.0))
@@ -63,12 +63,12 @@ def _on_one_leg(rng: np.random.Generator) -> Clip:
     right.heel = 0.5 * np.sin(np.pi * np.clip(raised, 0, 1))
 
     turns = [together.curve(keys[n], frames) for n in ("yaw", "pitch", "roll")]
-    turns = [t + sway(rng, frames, (), np.radians(1.2), (0.15, 1.6)) for t in turns]
+    turns = [t + sway(rng, frames, (), np.radians(1.7), (0.15, 1.6)) for t in turns]
     turns[2] += wobble * np.radians(rng.normal() * 4)
     pelvis = about(1, turns[0]) @ about(2, turns[2]) @ about(0, turns[1])
     crouch = schedule.jittered(rng).curve(keys["crouch"] + 0.004, frames)
-    crouch = np.maximum(crouch + sway(rng, frames, (), 0.004), 0)
-    where = support(feet, left_share) + sway(rng, frames, (2,), [0.011, 0.016])
+    crouch = np.maximum(crouch + sway(rng, frames, (), 0.006), 0)
+    where = support(feet, left_share) + sway(rng, frames, (2,), [0.015, 0.022])
     where[:, 0] += 0.012 * wobble
     solved, root = solve(Controls(pose, pelvis, crouch, where, feet))
     return Clip(solved, root, {"left": np.ones(frames, bool), "right": right.planted > 0.99})
@@ -99,16 +99,16 @@ def _along_a_line(rng: np.random.Generator) -> Clip:
     bend = np.radians(rng.normal(size=(count, 3)) * [7, 9, 10])
     pose = np.zeros((frames, 24, 3))
     styles = _STYLES | {upper.wide_straight: 12.0, upper.wide: 6.0}
-    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, styles), rng.uniform(2, 6))
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, styles), rng.uniform(3, 8))
     look = upper.looks(rng, bend[:, 0])
     look[:, 0] += rng.uniform(0, 0.5)  # where the feet go
-    upper.write_trunk(pose, rng, schedule, bend, look, 2.0)
+    upper.write_trunk(pose, rng, schedule, bend, look, 4.0)
     wobble = upper.flail(pose, rng, 5.0)
     yaw, pitch, roll = schedule.curve(np.radians(rng.normal(size=(count, 3)) * [7, 5, 4]), frames).T
-    roll = roll + wobble * np.radians(rng.normal() * 4) + sway(rng, frames, (), np.radians(1.5))
+    roll = roll + wobble * np.radians(rng.normal() * 4) + sway(rng, frames, (), np.radians(2.1))
     pelvis = about(1, yaw) @ about(2, roll) @ about(0, pitch)
     crouch = 0.01 + np.maximum(schedule.curve(rng.uniform(0, 0.08, count), frames), 0)
-    where = support(feet, left_share) + sway(rng, frames, (2,), 0.014)
+    where = support(feet, left_share) + sway(rng, frames, (2,), 0.02)
     where[:, 0] += 0.015 * wobble
     solved, root = solve(Controls(pose, pelvis, crouch, where, feet))
     return Clip(solved, root, {side: feet[side].planted > 0.99 for side in SIDES})

@@ -25,7 +25,7 @@ def perform(rng: np.random.Generator) -> Clip:
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.7, 2.0), (0.1, 1.2))
     count = len(schedule)
     pose = np.zeros((frames, 24, 3))
-    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), 2)
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), 3)
     forward = rng.choice([0.0, 1.0, -0.3], count, p=[0.45, 0.4, 0.15]) * rng.uniform(0.3, 1, count)
     bend = rng.uniform(-1, 1, (count, 3)) * [10, 38, 36]
     bend[:, 0] += 75 * forward

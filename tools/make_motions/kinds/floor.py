@@ -69,7 +69,7 @@ def perform(rng: np.random.Generator) -> Clip:
     pose, all_keys = np.zeros((frames, 24, 3)), np.stack(keys)
     for joints in _PARTS:
         part = schedule.jittered(rng, 0.1).curve(all_keys[:, joints], frames, 0.1)
-        pose[:, joints] = part + sway(rng, frames, (len(joints), 3), np.radians(0.7))
+        pose[:, joints] = part + sway(rng, frames, (len(joints), 3), np.radians(1.0))
     return Clip(*settle(pose, orientation, np.zeros(2)))
 
 

@@ -28,7 +28,7 @@ def perform(rng: np.random.Generator) -> Clip:
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.4, 1.4), (0.0, 1.5))
     count = len(schedule)
     pose = np.zeros((frames, 24, 3))
-    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), rng.uniform(1.5, 4))
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), rng.uniform(2, 5.5))
     bend = np.radians(rng.normal(size=(count, 3)) * [9, 14, 9])
     upper.write_trunk(pose, rng, schedule, bend, upper.looks(rng, bend[:, 0]))
     if rng.random() < 0.4:

@@ -18,7 +18,7 @@ def perform(rng: np.random.Generator) -> Clip:
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.4, 1.5), (0.0, 0.8))
     count = len(schedule)
     pose = np.zeros((frames, 24, 3))
-    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), 3)
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), 4)
     bend = np.radians(np.clip(rng.normal(size=(count, 3)) * [25, 20, 18] + [10, 0, 0], -45, 60))
     bend = np.clip(bend, np.radians([-40, -40, -40]), np.radians([80, 40, 40]))
     pitch = np.radians(np.clip(rng.normal(size=count) * 20 + 8, -25, 60))

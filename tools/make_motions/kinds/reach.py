@@ -40,7 +40,7 @@ def perform(rng: np.random.Generator) -> Clip:
 
     pose = np.zeros((frames, 24, 3))
     keys = _arms(rng, target, busy, bend, pitch, crouch)
-    upper.write_arms(pose, rng, schedule, keys, 1.5)
+    upper.write_arms(pose, rng, schedule, keys, 2)
     look = upper.looks(rng, 0.3 * (bend[:, 0] + pitch))
     look[:, 1] = np.clip(0.5 * around + 0.3 * look[:, 1], -0.9, 0.9)
     look[:, 0] += np.radians(25 * low - 25 * high)

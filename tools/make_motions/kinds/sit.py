@@ -44,22 +44,22 @@ def perform(rng: np.random.Generator) -> Clip:
     back = rng.uniform(0.30, 0.48)
     middle = 0.5 * (feet["left"].ball[0] + feet["right"].ball[0]) - [0, 0, back + 0.1]
     place = np.tile([middle[0], seat, middle[2]], (frames, 1)) + sway(
-        rng, frames, (3,), [0.01, 0, 0.01]
+        rng, frames, (3,), [0.014, 0, 0.014]
     )
 
     schedule = Schedule.random(rng, frames / SHARD_FPS, (0.6, 1.6), (0.2, 2))
     count = len(schedule)
     bend = np.radians(rng.normal(size=(count, 3)) * [14, 14, 9] + [12, 0, 0])
     pose = np.zeros((frames, 24, 3))
-    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), 1.5)
+    upper.write_arms(pose, rng, schedule, upper.arm_keys(rng, count, _STYLES), 2)
     upper.write_trunk(pose, rng, schedule, bend, upper.looks(rng, 0.3 + bend[:, 0]))
     # The trunk goes forward on the way down and up, and rests upright or leaning between.
     rest = schedule.curve(np.radians(rng.uniform(-25, 12, count)), frames)
     way = 4 * share * (1 - share)
-    pitch = share * rest + way * rng.uniform(0.2, 0.6) + sway(rng, frames, (), 0.015)
+    pitch = share * rest + way * rng.uniform(0.2, 0.6) + sway(rng, frames, (), 0.02)
     yaw, roll = schedule.curve(np.radians(rng.normal(size=(count, 2)) * [7, 3]), frames).T
     pelvis = about(1, yaw) @ about(2, roll) @ about(0, pitch)
-    where = support(feet, left) + sway(rng, frames, (2,), 0.01)
+    where = support(feet, left) + sway(rng, frames, (2,), 0.014)
     controls = Controls(pose, pelvis, np.full(frames, 0.008), where, feet, held=Held(share, place))
     solved, root = solve(controls)
     return Clip(solved, root, {s: feet[s].planted > 0.99 for s in SIDES})

@@ -40,20 +40,20 @@ def stand_about(
     if heel is not None:
         for foot in feet.values():
             foot.heel = heel
-    shift = np.clip(0.5 + sway(rng, frames, (), 0.10, (0.05, 0.3)), 0.25, 0.75) - 0.5
+    shift = np.clip(0.5 + sway(rng, frames, (), 0.14, (0.05, 0.3)), 0.25, 0.75) - 0.5
     share = np.clip(share + shift * (1 - 2 * np.abs(share - 0.5)), 0, 1)
-    where = support(feet, share) + sway(rng, frames, (2,), [0.01, 0.014])
+    where = support(feet, share) + sway(rng, frames, (2,), [0.014, 0.02])
     together = schedule.jittered(rng, 0.1)
     curves = [
-        together.curve(v, frames) + sway(rng, frames, (), np.radians(1.0)) for v in (pitch, roll)
+        together.curve(v, frames) + sway(rng, frames, (), np.radians(1.4)) for v in (pitch, roll)
     ]
     heading = 0.5 * (feet["left"].yaw + feet["right"].yaw) + sway(
-        rng, frames, (), np.radians(5), (0.05, 0.5)
+        rng, frames, (), np.radians(7), (0.05, 0.5)
     )
     if yaw is not None:
         heading = heading + together.curve(yaw, frames)
     pelvis = about(1, heading) @ about(2, curves[1]) @ about(0, curves[0])
-    low = np.maximum(together.curve(crouch + 0.006, frames) + sway(rng, frames, (), 0.004), 0)
+    low = np.maximum(together.curve(crouch + 0.006, frames) + sway(rng, frames, (), 0.006), 0)
     solved, root = solve(Controls(pose, pelvis, low, where, feet))
     return Clip(solved, root, {side: feet[side].planted > 0.99 for side in SIDES})
 
