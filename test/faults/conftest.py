@@ -1,4 +1,7 @@
-"""Node processes that serve many scenarios: starting one takes longer than a scenario."""
+"""Node processes that serve many scenarios: starting one takes longer than a scenario.
+
+They and their graph end with this folder, which is a package for that: the next folder's tests begin theirs.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from test.helpers.fault_node import SCRIPTED, FaultNode
 from test.helpers.graph import Graph
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def graph() -> Iterator[Graph]:
     graph = Graph()
     yield graph
     graph.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def start_node(graph, tmp_path_factory) -> Iterator[Callable[..., FaultNode]]:
     """Starts a node; see NodeProcess. `module` is the scripted node unless it is given."""
     folder = tmp_path_factory.mktemp("nodes")
@@ -34,7 +37,7 @@ def start_node(graph, tmp_path_factory) -> Iterator[Callable[..., FaultNode]]:
             node.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def scripted(start_node) -> FaultNode:
     """The node that most scenarios share."""
     node = start_node(namespace="scripted")

@@ -47,7 +47,6 @@ LIST = ParameterValue(type=ParameterType.PARAMETER_DOUBLE_ARRAY, double_array_va
 )
 def test_nonsense_is_refused(node: FaultNode, name, value, reason):
     assert reason in node.set(name, value)
-    node.is_well()
 
 
 def test_of_several_parameters_none_is_set_where_one_is_nonsense(node: FaultNode, graph):
