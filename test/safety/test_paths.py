@@ -183,6 +183,6 @@ def test_a_clip_is_not_a_list_of_other_files(
     }[kind]
     clip = tmp_path / f"clip.{suffix}"
     clip.write_text(text)
-    with pytest.raises(InputError, match="is a text"):
+    with pytest.raises(InputError, match="it is a text"):
         ClipReader(clip)
     assert heard == []
