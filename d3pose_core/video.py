@@ -175,8 +175,8 @@ class ClipReader:
             raise InputError(f"{self.path} is not a file; give the path of a video file")
         if _is_playlist(self.path):
             raise InputError(
-                f"{self.path} ({self.path.stat().st_size} bytes) can't be read as a video: it is a text, such as "
-                "a playlist, which would have other files opened; give the path of a video file"
+                f"{self.path} ({self.path.stat().st_size} bytes) can't be read as a video: it is a text, "
+                "such as a playlist, which would have other files opened; give the path of a video file"
             )
         try:
             # FFmpeg alone: OpenCV's other backends take a name with digits for a picture sequence.
