@@ -44,6 +44,12 @@ def test_many_configurations_while_images_come_leave_nothing_behind(node: FaultN
     assert after[0] <= before[0] + 1, "threads"
     assert after[1] <= before[1] + 3, "descriptors"
     assert after[2] < before[2] + 30, "MiB"
+    for topic in ("people", "mesh", "skeleton"):
+        node.wait_until(
+            lambda t=topic: node.graph.node.count_publishers(f"{node.name}/{t}") == 1,
+            f"one publisher of {topic}",
+        )
+    node.wait_until(lambda: node.images.get_subscription_count() == 1, "one subscription")
     node.connect()
 
 
@@ -55,6 +61,7 @@ def test_activation_and_deactivation_in_the_middle_of_frames(node: FaultNode):
     finally:
         node.graph.node.destroy_timer(timer)
     node.connect()
+    node.settle()  # what waited at each deactivation is accounted for, too
 
 
 @pytest.mark.parametrize(
