@@ -13,7 +13,7 @@ say = @printf '\n\033[1m== %s\033[0m\n' $(1)
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install clean
+.PHONY: help demo test lint audit install clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ lint: $(VENV)/.installed-dev  ## ruff (style and errors) and mypy (types)
 	$(BIN)/ruff check .
 	$(call say,"Types")
 	$(BIN)/mypy
+
+audit: $(VENV)/.installed  ## known vulnerabilities of what is installed, by pip-audit
+	$(call say,"Audit of the dependencies")
+	$(PIP) install --quiet --progress-bar off "pip-audit>=2.7"
+	$(BIN)/python tools/audit.py
 
 install: $(VENV)/.installed  ## only install
 

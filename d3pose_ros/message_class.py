@@ -7,13 +7,14 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from d3pose_core.errors import InputError
 
 _NAME = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
 
 
-def message_class(message_type: str) -> type:
+def message_class(message_type: str) -> Any:
     """`package/msg/Name` -> the generated class.
 
     Importing a module runs it, and a bag may name any: only packages that have messages are imported.

@@ -47,7 +47,12 @@ def write_motion_shard(path: Path, dataset: Dataset, bodies: Bodies | None) -> t
     settings = {"dataset": dataset.key, "root": str(dataset.root.resolve()), "body": body}
     folder = path.with_name(f".{path.name}.parts")
     parts = Parts(folder, settings | {"split": dataset.split}, resume=True)
-    poses, roots, starts, names, splits, labels = [], [], [0], [], [], []
+    poses: list[np.ndarray] = []
+    roots: list[np.ndarray] = []
+    starts = [0]
+    names: list[str] = []
+    splits: list[str] = []
+    labels: list[str] = []
     for sequence in dataset.names:
         for clip in _clips_of(sequence, dataset, bodies, rest, parts.path(sequence)):
             poses.append(clip["pose"])
@@ -82,7 +87,7 @@ def _clips_of(
         arrays: dict[str, np.ndarray] = {}
         clips = _clips(dataset.load(name), dataset.key, bodies, rest)
         for number, (clip_name, split, label, pose, root) in enumerate(clips):
-            clip = {
+            clip: dict[str, np.ndarray] = {
                 "pose": np.rint(pose / _POSE_SCALE).astype(np.int16),
                 "root": root.astype(np.float32),
                 "name": np.array(clip_name),

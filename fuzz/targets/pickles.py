@@ -17,6 +17,7 @@ _PLAIN = (
     *(np.ndarray, np.generic, type(None)),
     *(PickledType, Maker),  # named and not used: nobody can do anything with these
 )
+_NAMES = (ARRAY_NAME, OrderedDict)
 
 
 def seeds() -> list[bytes]:
@@ -49,7 +50,7 @@ def run(data: bytes) -> None:
         if id(each) in seen:
             continue
         seen.add(id(each))
-        assert isinstance(each, _PLAIN) or each is ARRAY_NAME, type(each)
+        assert isinstance(each, _PLAIN) or each in _NAMES, type(each)
         if isinstance(each, dict):
             waiting += [*each.keys(), *each.values()]
         elif isinstance(each, list | tuple | set | frozenset):

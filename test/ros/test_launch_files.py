@@ -16,6 +16,7 @@ import yaml
 from d3pose_core.errors import InputError
 from d3pose_ros import input_topics, recorder
 from d3pose_ros.launch_arguments import given_parameters
+from d3pose_ros.message_class import message_class
 from d3pose_ros.parameters import FIELDS, NodeParameters
 from d3pose_ros.replay import play
 from d3pose_ros.transport import PROFILE_VARIABLE, fastdds_profile, with_shared_memory
@@ -161,7 +162,7 @@ def test_the_recorder_takes_its_arguments(d3pose):
     file, topics = recorder._parse(command[3:])
     assert file == Path("p.mcap")
     assert topics.keys() == {"/robot/d3pose/people", "/diagnostics"}
-    assert all(recorder._message_class(message_type) for message_type in topics.values())
+    assert all(message_class(message_type) for message_type in topics.values())
 
 
 def test_the_profile_is_set_where_there_is_none(d3pose):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class PickledArray(np.ndarray):
         else:
             values = _from_bytes(data, _plain(kind), shape, is_fortran)
         # A sound array's own state.
-        super().__setstate__(values.__reduce__()[2])
+        super().__setstate__(cast(Any, values.__reduce__()[2]))
 
 
 def _objects(data: Any, shape: Any, is_fortran: bool) -> np.ndarray:

@@ -34,6 +34,7 @@ class Maker:
     """What a pickle may call, so that it can do nothing else with it: a pickle can set attributes, too."""
 
     __slots__ = ("_make",)
+    _make: Callable[..., Any]
 
     def __init__(self, make: Callable[..., Any]) -> None:
         object.__setattr__(self, "_make", make)

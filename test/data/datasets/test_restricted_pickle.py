@@ -109,7 +109,9 @@ def test_arrays_of_all_kinds_come_through(tmp_path_factory, array, protocol, is_
     path.write_bytes(pickle.dumps(sent, protocol))
     read = np.asarray(load_arrays(path))
     numpys = np.asarray(pickle.loads(path.read_bytes()))
-    assert (read.dtype, read.shape, read.strides) == (numpys.dtype, numpys.shape, numpys.strides)
+    assert (read.dtype, read.shape) == (numpys.dtype, numpys.shape)
+    if read.size:  # how an empty array would lie in memory, releases of numpy see differently
+        assert read.strides == numpys.strides
     assert read.tobytes() == numpys.tobytes()
     path.write_bytes(pickle.dumps(array.ravel()[:1].tolist(), protocol))
     load_arrays(path)
