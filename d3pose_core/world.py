@@ -9,7 +9,10 @@ import numpy as np
 
 from d3pose_core.recovery import MEMORY_S, RecoveredPerson
 from d3pose_core.rigid import RigidTransform, rotation_matrix, rotation_vector
-from d3pose_core.root_motion import DEFAULT, RootMotionConfig, RootOrientation, RootPosition
+from d3pose_core.root_motion import DEFAULT, RootMotion, RootMotionConfig
+from d3pose_core.skeleton import JOINT_NAMES
+
+_ANKLES = [JOINT_NAMES.index(f"{side}_ankle") for side in ("left", "right")]
 
 
 def into_frame(person: RecoveredPerson, camera: RigidTransform) -> RecoveredPerson:
@@ -42,8 +45,7 @@ def placed(person: RecoveredPerson, pelvis: np.ndarray, root: np.ndarray) -> Rec
 class _Root:
     """The filters of one person."""
 
-    position: RootPosition
-    orientation: RootOrientation
+    motion: RootMotion
     seen_s: float
     last: tuple[np.ndarray, np.ndarray] | None = None  # where the person was put, [3] m and [3, 3]
 
@@ -81,19 +83,14 @@ class PeopleInWorld:
         for person in people:
             root = self._roots.get(person.track_id)
             if root is None:
-                root = _Root(RootPosition(self.config), RootOrientation(self.config), stamp_s)
-                self._roots[person.track_id] = root
+                root = self._roots[person.track_id] = _Root(RootMotion(self.config), stamp_s)
             if person.observation_age_s > 0 and root.last is not None:
                 # Carried on without an observation: they stay in the world, not in the moving camera.
                 result.append(placed(person, *root.last))
                 continue
             root.seen_s = stamp_s
-            orientation = camera.rotation @ rotation_matrix(
-                np.asarray(person.global_orient, np.float64)
-            )
-            root.last = (
-                root.position(np.asarray(person.joints[0], np.float64), camera, stamp_s),
-                root.orientation(orientation, stamp_s),
-            )
+            joints = np.asarray(person.joints, np.float64)
+            rotation = rotation_matrix(np.asarray(person.global_orient, np.float64))
+            root.last = root.motion(joints[0], rotation, joints[_ANKLES], camera, stamp_s)
             result.append(placed(person, *root.last))
         return result

@@ -2,8 +2,8 @@
 
     python tools/audit.py
 
-pip-audit asks PyPI. Where that cannot be reached nothing is known, which this says loudly; it is an error only
-where something was found.
+pip-audit asks PyPI. Where that cannot be reached nothing is known, which this says loudly; it is an error
+only where something was found.
 """
 
 from __future__ import annotations

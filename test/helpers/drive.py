@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from d3pose_core.body import load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.data.drive_past import HFOV_DEG, drive_past, standing
+from d3pose_core.model.checkpoint import load_model
 from d3pose_core.observe import PersonObservation
+from d3pose_core.recovery import MeshRecovery, RecoveredPerson
 from d3pose_core.rigid import RigidTransform
 from d3pose_core.skeleton import LANDMARK_NAMES
 
@@ -38,11 +43,11 @@ def landmark_errors(frames: int, random: np.random.Generator) -> np.ndarray:
 class DrivePast:
     """Frames at 30 Hz. `camera`, `pelvis` and `root` are in a world with z up."""
 
-    def __init__(self, seconds: float, seed: int = 0) -> None:
+    def __init__(self, seconds: float, seed: int = 0, way: str = "past") -> None:
         rng = torch.Generator().manual_seed(seed)
         body = load_body("free-low")
         performance = standing(body, 1, seconds, rng)
-        self._drive = drive_past(body, performance, rng)
+        self._drive = drive_past(body, performance, rng, way)
         self._landmarks = self._drive.landmarks[0].double().numpy()
         self._errors = landmark_errors(len(self._landmarks), np.random.default_rng(seed))
         self.frames = performance.times.shape[1]
@@ -77,3 +82,21 @@ class DrivePast:
                 box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
             )
         ]
+
+
+def recovered(drives: Sequence[DrivePast], weights: str) -> list[list[list[RecoveredPerson]]]:
+    """Of each drive, frame by frame: who was recovered, in the camera. All drives are equally long."""
+    recovery = MeshRecovery(lambda image, stamp: [], load_model(weights), load_body("free-low"))
+    recovery.smooth_distance = False
+    result: list[list[list[RecoveredPerson]]] = [[] for _ in drives]
+    for frame in range(drives[0].frames):
+        # People do not know of each other, so that one recovery may see them all.
+        observations = [
+            dataclasses.replace(observation, track_id=i)
+            for i, drive in enumerate(drives)
+            for observation in drive.observations(frame)
+        ]
+        people = recovery.recover(observations, frame / 30, CAMERA)
+        for i, of_drive in enumerate(result):
+            of_drive.append([person for person in people if person.track_id == i])
+    return result

@@ -8,7 +8,8 @@ from importlib.metadata import Distribution, distribution
 from packaging.requirements import Requirement
 
 PERMISSIVE = re.compile(
-    r"(0BSD|3-Clause BSD License|any-OSI|Apache([ -]|, |Version|Software|License|2\.0)*|BSD([ -]|\d|Clause|License)*"
+    r"(0BSD|3-Clause BSD License|any-OSI|Apache([ -]|, |Version|Software|License|2\.0)*"
+    r"|BSD([ -]|\d|Clause|License)*"
     r"|BSL-1\.0|CC0-1\.0|MIT( License)?|MPL-2\.0|PSF-2\.0|Zlib|Apache-2\.0 WITH LLVM-exception)"
 )
 # The wheels of ROS say nothing of their licence; the packages' own package.xml say Apache-2.0 or BSD, but for
