@@ -35,13 +35,15 @@ POSITION = MotionModel(
 # Errors about the axes of the body, most of them about the long one.
 ORIENTATION = MotionModel(
     error_std=(3 * DEGREE, 7 * DEGREE, 3 * DEGREE),
-    error_memory_s=(0.3, 0.3, 0.3),
+    error_memory_s=(0.6, 0.6, 0.6),
     shake_std=(0.3 * DEGREE,) * 3,
     drift=0.2 * DEGREE,
     set_off_speed=1.0,
     acceleration=4.0,
     settle_s=1.0,
     retry_s=2.0,
+    too_wrong_sigmas=2.5,
+    too_wrong_s=1.0,
 )
 
 

@@ -41,6 +41,8 @@ class MotionModel:
     stands_nats: float = 4.0  # evidence that it stands
     moves_nats: float = 5.0  # evidence, since there was none, that it has set off
     frame_nats: float = 3.0  # no frame says more
+    too_wrong_sigmas: float = 3.0  # an error of the moment so large,
+    too_wrong_s: float = 0.3  # for so long, is none: it has moved, however slowly
     freedom: float = 6.0  # of Student's t: the fewer, the heavier the tails of the errors
     speed_memory_s: float = 0.25  # after a longer gap nothing is known of the speed
     glide_s: float = 0.3  # from where it was moving to where it stands
@@ -83,6 +85,7 @@ class StillOrMoving:
         self._aim = self._mean[:, _PLACE].copy()
         self._shake = np.square(model.shake_std)
         self._since_s = self._for_still = self._for_moving = self._glided = 0.0
+        self._too_wrong_s = 0.0
         self._scale_before = 0.0, model.scale_std**2  # while nothing said that it had set off
         self._try_standing()
 
@@ -121,10 +124,10 @@ class StillOrMoving:
         self._for_moving = max(self._for_moving + favour, 0.0)
         if self.still:
             self._glided = min(self._glided + step_s / model.glide_s, 1.0)
-            if self._for_moving == 0:
-                self._scale_before = self.scale, float(self._covariance[STILL, _SCALE, _SCALE])
-            elif self._for_moving > model.moves_nats:
+            if self._too_wrong(step_s) or self._for_moving > model.moves_nats:
                 self._set_off(jacobian, of_scale)
+            elif self._for_moving == 0:
+                self._scale_before = self.scale, float(self._covariance[STILL, _SCALE, _SCALE])
         elif self._for_moving > model.moves_nats or (
             self._since_s > model.retry_s and self._for_still < model.stands_nats
         ):
@@ -137,6 +140,12 @@ class StillOrMoving:
             self.still = True
             self._scale_before = self.scale, float(self._covariance[MOVING, _SCALE, _SCALE])
 
+    def _too_wrong(self, step_s: float) -> bool:
+        """From frame to frame a slow turn looks like an error that grows; but errors do not stay large."""
+        sigmas = np.linalg.norm(self._mean[STILL, _ERROR] / self.model.error_std)
+        self._too_wrong_s += step_s if sigmas > self.model.too_wrong_sigmas else -self._too_wrong_s
+        return self._too_wrong_s > self.model.too_wrong_s
+
     def _try_standing(self) -> None:
         """Somebody who moves may stop here."""
         self._mean[STILL], self._covariance[STILL] = self._mean[MOVING], self._covariance[MOVING]
@@ -148,7 +157,7 @@ class StillOrMoving:
 
     def _set_off(self, jacobian: np.ndarray, of_scale: np.ndarray) -> None:
         """What seemed to be learnt of the scale since it set off was its motion."""
-        self.still, self._glided = False, 0.0
+        self.still, self._glided, self._too_wrong_s = False, 0.0, 0.0
         scale, variance = self._scale_before
         mean, covariance = self._mean[MOVING], self._covariance[MOVING]
         moved = np.linalg.solve(jacobian, of_scale) * (mean[_SCALE] - scale)
