@@ -31,7 +31,7 @@ from d3pose_core.data.error_statistics import (
     fitted_statistics,
     group_of_landmark,
 )
-from d3pose_core.data.mistaken_sides import mistaken_sides
+from d3pose_core.data.mistaken_sides import FLIPPING_SHARE, mistaken_sides
 from d3pose_core.data.random_processes import (
     correlated_noise,
     smooth_noise,
@@ -80,6 +80,7 @@ class Realism:
     # In this share of the sequences the errors are smaller, by a factor of `EASIEST` to 1: renders are harder
     # to read than a real person in good light, whose landmarks are 1 % of the height off instead of 2.5 %.
     easier: float = 0.0
+    flipping: float = FLIPPING_SHARE  # share of the sequences with whole-body flips
     statistics: ErrorStatistics | None = None  # None: those that ship
 
 
@@ -110,7 +111,7 @@ def report_landmarks(
     beyond = rays - rays.clamp(-half_size[:, None, None], half_size[:, None, None])
 
     if realism.errors > 0:
-        order, depth = mistaken_sides(stance.facing, times_s, statistics, rng)
+        order, depth = mistaken_sides(stance.facing, times_s, statistics, rng, realism.flipping)
         rays, beyond, relative, sight = (
             _reordered(x, order) for x in (rays, beyond, stance.relative, sight)
         )

@@ -15,7 +15,7 @@ from d3pose_core.data.random_processes import telegraph
 from d3pose_core.data.stance import hats
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
 
-FLIPPING_SHARE = 0.25  # of the sequences have whole-body flips
+FLIPPING_SHARE = 0.25  # of the sequences have whole-body flips, if nothing else is asked for
 LONG_SHARE = 0.4  # of those have long ones
 # In sequences that have them: share of the frames, by FACING_KNOTS (behind, side, front), and length.
 BRIEF_IN_FLIPPING, BRIEF_S = (0.20, 0.08, 0.10), 0.06
@@ -44,7 +44,11 @@ _MIRROR = torch.tensor(LANDMARK_MIRROR)
 
 
 def mistaken_sides(
-    facing: Tensor, times_s: Tensor, statistics: ErrorStatistics, rng: torch.Generator
+    facing: Tensor,
+    times_s: Tensor,
+    statistics: ErrorStatistics,
+    rng: torch.Generator,
+    flipping_share: float = FLIPPING_SHARE,
 ) -> tuple[Tensor, Tensor]:
     """Which landmark is taken for which, [B, T, 33] int64, and the factor of the depths, [B, T].
 
@@ -54,10 +58,11 @@ def mistaken_sides(
     Args:
         facing: [B, T] see `Stance`.
         times_s: [B, T].
+        flipping_share: of the sequences have whole-body flips.
     """
     batch = len(facing)
     draw = torch.rand(batch, 5, generator=rng)
-    flipping = draw[:, 0] < FLIPPING_SHARE
+    flipping = draw[:, 0] < flipping_share
     long = draw[:, 1] < LONG_SHARE
     weights = hats(facing, FACING_KNOTS)
     brief = (weights @ torch.tensor(BRIEF_IN_FLIPPING)) * (flipping & ~long)[:, None]

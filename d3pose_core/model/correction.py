@@ -19,7 +19,7 @@ _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 _MISS_FEATURES = 5  # in the image 2, in metres 3
 _HIDDEN_WIDTH = 256
 # Beyond this a landmark is wrong rather than the pose; in units of the features.
-_LARGEST_MISS = 2.0
+LARGEST_MISS = 2.0
 
 
 @dataclass
@@ -98,5 +98,5 @@ def misses(
         rays = there[..., :2] / there[..., 2:].clamp_min(0.2) / seen.size[..., None, None]
         metric = points - points[:, :, _HIPS].mean(2, keepdim=True)
         miss = torch.cat([seen.rays - rays, seen.metric - metric], -1)
-        miss = miss.clamp(-_LARGEST_MISS, _LARGEST_MISS)
+        miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS)
         return miss.where(seen.visible[..., None], 0.0)

@@ -29,7 +29,7 @@ FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
 
 # The landmarks that say where a person is and how large: limb joints and the nose.
 _CORE_PARTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_CORE = [i for i, name in enumerate(LANDMARK_NAMES) if name.split("_")[-1] in _CORE_PARTS]
+CORE_LANDMARKS = [i for i, name in enumerate(LANDMARK_NAMES) if name.split("_")[-1] in _CORE_PARTS]
 
 
 @dataclass
@@ -68,13 +68,13 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
     seen = batch.seen[..., None]
     # A hidden landmark still says roughly where the person is, so it keeps a small weight; the
     # weights change smoothly with visibility, so that the view does not jump.
-    weight = batch.visibility[..., _CORE].clamp(0.1, 1.0)[..., None]
+    weight = batch.visibility[..., CORE_LANDMARKS].clamp(0.1, 1.0)[..., None]
     weight = weight / weight.sum(-2, keepdim=True)
-    center = (batch.rays[..., _CORE, :] * weight).sum(-2)
+    center = (batch.rays[..., CORE_LANDMARKS, :] * weight).sum(-2)
     center = center.where(seen, 0.0)
     rotation = look_at_rotation(center)
     rays = view_rays(batch.rays, rotation)
-    spread = (rays[..., _CORE, :].square().sum(-1, keepdim=True) * weight).sum((-2, -1))
+    spread = (rays[..., CORE_LANDMARKS, :].square().sum(-1, keepdim=True) * weight).sum((-2, -1))
     size = spread.where(batch.seen, 1.0).sqrt().clamp_min(1e-4)
 
     landmark_features = torch.cat(

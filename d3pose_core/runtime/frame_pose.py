@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from d3pose_core.model.correction import _LARGEST_MISS, OBSERVED_SIZE, Correction
+from d3pose_core.model.correction import LARGEST_MISS, OBSERVED_SIZE, Correction
 from d3pose_core.model.decoder import PoseHead
 from d3pose_core.model.skeleton_points import CARRIERS, SkeletonPoints
 from d3pose_core.runtime.frame_view import FrameView
@@ -116,7 +116,7 @@ class PoseCheck(nn.Module):
         """
         head = self.guess if index else self.first_guess
         there = self.points(head(token), meet.inverse_size)
-        miss = (meet.landmarks - there).clamp(-_LARGEST_MISS, _LARGEST_MISS) * meet.shown
+        miss = (meet.landmarks - there).clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
         hidden = torch.addmm(meet.read[index], miss.flatten(1), self.read_misses[index])
         return self.write[index](functional.gelu(hidden))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from d3pose_core.model.tokens import _CORE
+from d3pose_core.model.tokens import CORE_LANDMARKS
 from d3pose_core.runtime.layers import Affine, constant
 
 
@@ -30,7 +30,7 @@ class Look(nn.Module):
         super().__init__()
         self.min_presence = min_presence
         self.core: Tensor
-        self.register_buffer("core", torch.tensor(_CORE), persistent=False)
+        self.register_buffer("core", torch.tensor(CORE_LANDMARKS), persistent=False)
         # The smallest rotation of the z axis onto u: I + [v] + [v]^2 / (1 + u_z) with v = z × u, by entries,
         # from (u_x, u_y, u_z) and the products of u_x and u_y over 1 + u_z.
         entries, fixed = torch.zeros(7, 9), torch.zeros(9)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from d3pose_core.body import FREE_BODIES
 from d3pose_core.configuration import options, read_mapping
+from d3pose_core.data.landmark_noise import Realism
+from d3pose_core.data.mistaken_sides import FLIPPING_SHARE
 from d3pose_core.errors import InputError
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.training.losses import LossWeights
@@ -25,6 +27,7 @@ class TrainConfig:
     measured: tuple[str, ...] = ()  # recordings of tools.measure_landmarks, of the training people
     measured_share: float = 0.25  # of the windows come from them, the others from the simulator
     easier: float = 0.0  # share of the simulated windows with smaller errors (data.landmark_noise)
+    flipping: float = FLIPPING_SHARE  # share of the simulated windows with whole-body flips
     batch: int = 32  # windows a step
     frames: int = 60  # of each window
     initial_weights: str = ""  # a .safetensors file to start from instead of random weights
@@ -68,6 +71,11 @@ class TrainConfig:
             )
         if self.frames < 3:
             raise InputError(f"a window needs at least 3 frames, got {self.frames}")
+
+    @property
+    def realism(self) -> Realism:
+        """Of the simulated windows."""
+        return Realism(easier=self.easier, flipping=self.flipping)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainConfig:

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
@@ -96,7 +95,7 @@ def train(config: TrainConfig) -> Path:
 
     cpu_body = load_body(config.body)  # of the simulator and the validation, which stay there
     recorded = MotionLibrary(config.motions, "train")
-    simulator = Simulator(recorded, cpu_body, config.seed, Realism(easier=config.easier))
+    simulator = Simulator(recorded, cpu_body, config.seed, config.realism)
     measured = MeasuredClips(config.measured, cpu_body) if config.measured else None
     held_out = []
     if rank == 0:

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
@@ -104,7 +103,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
 
     body = load_body("free-low")
     recorded = MotionLibrary(config.motions, "train")
-    simulator = Simulator(recorded, body, config.seed, Realism(easier=config.easier))
+    simulator = Simulator(recorded, body, config.seed, config.realism)
     measured = MeasuredClips(config.measured, body) if config.measured else None
     unseen_people = MotionLibrary(config.motions, "val")
     held_out = held_out_batches(unseen_people, body, config.validation_sequences)

@@ -162,11 +162,12 @@ def test_a_quarter_of_the_people_is_flipped_at_times(turned):
 
 
 def test_lasting_flips_exchange_near_and_far(monkeypatch):
-    monkeypatch.setattr(mistaken_sides, "FLIPPING_SHARE", 1.0)
     monkeypatch.setattr(mistaken_sides, "LONG_SHARE", 1.0)
     rng = torch.Generator().manual_seed(0)
     facing, at = torch.ones(50, 60), times(50, 60, 30)
-    order, depth = mistaken_sides.mistaken_sides(facing, at, fitted_statistics(), rng)
+    order, depth = mistaken_sides.mistaken_sides(
+        facing, at, fitted_statistics(), rng, flipping_share=1.0
+    )
     flipped = order[..., LANDMARK_NAMES.index("left_hip")] == LANDMARK_NAMES.index("right_hip")
     assert torch.equal(flipped, depth == -1)
     assert 0.2 < float(flipped.float().mean()) < 0.6
