@@ -155,7 +155,8 @@ class Tf2Source:
         import tf2_ros
 
         self._tf2 = tf2_ros
-        self._buffer = tf2_ros.Buffer(node=node)
+        # Given the node, it would offer a service /tf2_frames, which stays when the listener goes.
+        self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
 
     def lookup(self, target: str, source: str, stamp: Time) -> RigidTransform:
@@ -184,11 +185,12 @@ class Tf2Source:
         sleep(min(timeout_s, POLL_S))  # the buffer tells nobody when it changes
 
     def time_restarted(self, stamp: Time) -> None:
-        """With use_sim_time the buffer notices by itself; else clearing is all it offers."""
-        self._buffer.clear()
+        self._buffer.clear()  # all that it offers
 
     def close(self) -> None:
         self._listener.unregister()
+        if hasattr(self._buffer, "jump_handle"):  # not in Humble
+            self._buffer.jump_handle.unregister()  # it would keep the buffer alive
 
 
 def tf_message_type() -> type:
