@@ -63,6 +63,11 @@ class Distortion:
                 f"distortion coefficients must be finite, and at most {_LARGEST:g}, got {self.coefficients}"
             )
 
+    @property
+    def reach(self) -> float:
+        """How far from the centre the model is used as it is, in units of the focal length on the image."""
+        return _lens(self).reach
+
     def distort(self, rays: np.ndarray) -> np.ndarray:
         """Rays (x/z, y/z) [..., 2] -> where the lens shows them [..., 2], in the same units."""
         return _radially(rays, _lens(self).shown) + self._tangential(rays)
@@ -138,6 +143,7 @@ class _Lens:
         self._end_slope = max(float(slope[count - 2]), _LEAST_SLOPE)
         self._limit = float(angles[count - 1])
         self.limit = math.tan(self._limit) if self._is_fisheye else self._limit
+        self.reach = float(self._shown[-1])
 
     def shown(self, radius: np.ndarray) -> np.ndarray:
         """Radius of the ray -> radius at which it is shown."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.distortion import EQUIDISTANT, PLUMB_BOB, RATIONAL_POLYNOMIAL, Distortion
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 # Two sizes show the same field of view when their scales agree to this.
 ASPECT_TOLERANCE = 0.02
+# Further from square no sensor's pixels are, and no lens looks further past the middle of its image.
+_MOST_PIXEL_ASPECT = 4.0
+_MOST_OFF_AXIS_DEG = 75.0
+# By how much the distortion may turn a ray at the image's sides from where a pinhole would see it. A fisheye
+# that shows 85 degrees does so at a seventh of where a pinhole would.
+_LEAST_STRETCH, _MOST_STRETCH = 1 / 3, 10.0
 
 # Under which names drivers publish the models.
 _MODEL_NAMES = {
@@ -81,13 +90,16 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool = Fals
             width=width,
             height=height,
         )
+        _check_axis(pinhole)
     except InputError as error:
         raise CalibrationError("not_calibrated", f"camera_info: {error}") from error
     if rectified:
         return pinhole
     try:
         # Distortion is in units of the focal length, so that it is the same at every size.
-        return replace(pinhole, distortion=_distortion(info))
+        camera = replace(pinhole, distortion=_distortion(info))
+        _check_stretch(camera)
+        return camera
     except InputError as error:
         raise CalibrationError(
             "unusable_distortion",
@@ -109,7 +121,57 @@ def _matrix(info: CameraInfo, rectified: bool) -> tuple[float, float, float, flo
             f"camera_info.{name} has fx={fx}, fy={fy}, cx={cx}, cy={cy}: the camera is not calibrated. Run "
             "camera_calibration, or set the parameter hfov_deg",
         )
+    if not 1 / _MOST_PIXEL_ASPECT <= fx / fy <= _MOST_PIXEL_ASPECT:
+        raise CalibrationError(
+            "not_calibrated",
+            f"camera_info.{name} has fx={fx}, fy={fy}: no camera's pixels are so far from square. Calibrate "
+            "it again (camera_calibration), or set the parameter hfov_deg",
+        )
+    if info.k[6] or info.k[7]:
+        raise CalibrationError(
+            "not_calibrated",
+            f"camera_info.k ends in {info.k[6]}, {info.k[7]}, {info.k[8]} instead of 0, 0, 1: is it written "
+            "column by column? Its order is fx 0 cx, 0 fy cy, 0 0 1",
+        )
     return fx, fy, cx, cy
+
+
+def _check_axis(camera: Intrinsics) -> None:
+    """Raises InputError where the principal point is none of this image."""
+    x = ((camera.width - 1) / 2 - camera.cx) / camera.fx
+    y = ((camera.height - 1) / 2 - camera.cy) / camera.fy
+    angle_deg = math.degrees(math.atan(math.hypot(x, y)))
+    if angle_deg > _MOST_OFF_AXIS_DEG:
+        raise InputError(
+            f"the principal point ({camera.cx:g}, {camera.cy:g}) is so far from the image of "
+            f"{camera.width} x {camera.height} that its middle would look {angle_deg:.0f} degrees past the "
+            "lens' axis; check K and the region of interest"
+        )
+
+
+@lru_cache(maxsize=16)
+def _check_stretch(camera: Intrinsics) -> None:
+    """Raises InputError for a distortion that no lens has, though its coefficients are finite."""
+    if camera.distortion is None:
+        return
+    shorter_side = min(camera.width / camera.fx, camera.height / camera.fy)
+    if camera.distortion.reach < shorter_side / 4:
+        raise InputError(
+            f"distortion coefficients {camera.distortion.coefficients} fold the image over in its inner "
+            "half: they are of another camera or model"
+        )
+    x, y = (camera.width - 1) / 2, (camera.height - 1) / 2
+    sides = np.array([[0, y], [2 * x, y], [x, 0], [x, 2 * y]])
+    straight = np.linalg.norm(replace(camera, distortion=None).rays(sides), axis=-1)
+    bent = np.linalg.norm(camera.rays(sides), axis=-1)
+    if not (
+        np.all(bent >= _LEAST_STRETCH * straight) and np.all(bent <= _MOST_STRETCH * straight + 0.1)
+    ):
+        raise InputError(
+            f"distortion coefficients {camera.distortion.coefficients} move the rays at the image's sides "
+            f"from {straight.round(3).tolist()} to {bent.round(3).tolist()} (tangents of the angles off "
+            "axis), as no lens does"
+        )
 
 
 def _distortion(info: CameraInfo) -> Distortion | None:

@@ -146,3 +146,55 @@ def test_image_procs_topic_names():
     for topic in ("/camera/image_raw", "/image", "/rectangle/image"):
         assert not is_rectified("auto", topic)
         assert is_rectified("rectified", topic)
+
+
+@pytest.mark.parametrize(
+    ("k", "words"),
+    [
+        ([500.0, 0, 0, 0, 500, 0, 320, 240, 1], "column by column"),
+        ([500.0, 0, 320, 0, 5, 240, 0, 0, 1], "far from square"),
+        ([500.0, 0, -3000, 0, 500, 240, 0, 0, 1], "81 degrees past the lens' axis"),
+    ],
+)
+def test_a_matrix_that_is_of_no_camera(make_camera_info, k, words):
+    info = make_camera_info(640, 480)
+    info.k = [float(value) for value in k]
+    with pytest.raises(CalibrationError, match=words) as refused:
+        intrinsics(info, 640, 480)
+    assert refused.value.cause == "not_calibrated"
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients", "words"),
+    [
+        ("plumb_bob", (1000.0, 0, 0, 0, 0), "as no lens does"),
+        ("plumb_bob", (-50.0, 0, 0, 0, 0), "fold the image over"),
+        ("plumb_bob", (-1e6, 0, 0, 0, 0), "fold the image over"),
+        ("plumb_bob", (0, 0, 1.0, 0, 0), "as no lens does"),
+        ("rational_polynomial", (1e6,) * 8, "as no lens does"),
+        ("equidistant", (-10.0, 0, 0, 0), "fold the image over"),
+        ("equidistant", (1000.0, 0, 0, 0), "as no lens does"),
+    ],
+)
+def test_a_finite_distortion_that_no_lens_has(make_camera_info, model, coefficients, words):
+    info = make_camera_info(640, 480, 500.0)
+    info.distortion_model, info.d = model, [float(c) for c in coefficients]
+    with pytest.raises(CalibrationError, match=words) as refused:
+        intrinsics(info, 640, 480)
+    assert refused.value.cause == "unusable_distortion"
+    assert refused.value.usable.distortion is None
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients", "focal"),
+    [
+        ("plumb_bob", (-0.3,), 500.0),
+        ("plumb_bob", (-0.4, 0.15, 0, 0, -0.02), 300.0),
+        ("rational_polynomial", (200.0, -800, 0, 0, 600, 200, -780, 560), 500.0),
+        ("equidistant", (0.02, -0.01, 0.003, -0.001), 200.0),  # 180 degrees across
+    ],
+)
+def test_wide_lenses_are_lenses(make_camera_info, model, coefficients, focal):
+    info = make_camera_info(640, 480, focal)
+    info.distortion_model, info.d = model, [float(c) for c in coefficients]
+    assert intrinsics(info, 640, 480).distortion is not None
