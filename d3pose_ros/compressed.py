@@ -21,6 +21,10 @@ _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 # Twice an 8K picture. A small file may claim, and hold, far more pixels than there is memory for.
 MAX_PIXELS = 2**26
+# A progressive JPEG goes over all its pixels again in each scan. About ten are usual; a file of some kB may
+# have thousands.
+_MOST_SCANNED = 16 * MAX_PIXELS
+_DEPTH_ENCODINGS = ("16UC1", "32FC1")
 # A picture's orientation tag turns it away from what camera_info describes; pixels stay where they are.
 _COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _AS_STORED = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
@@ -37,9 +41,15 @@ def decode(message: CompressedImage) -> tuple[np.ndarray, str]:
     data = bytes(message.data)
     if not data:
         raise ImageError("empty_image", "got a compressed image without data; check the driver")
+    original, _, stored = message.format.partition(";")
+    if original.strip() in _DEPTH_ENCODINGS:
+        raise ImageError(
+            "unsupported_encoding",
+            f"got a compressed depth image, of format {message.format!r}, where pictures are wanted: remap "
+            "image to the colour camera's topic",
+        )
     _check_complete(data, message.format)
     _check_size(data, message.format)
-    original, _, stored = message.format.partition(";")
     is_mosaic = original.strip().startswith("bayer_")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED if is_mosaic else _COLOUR)
@@ -79,6 +89,9 @@ def _check_size(data: bytes, form: str) -> None:
     width, height = _png_size(data) if data.startswith(_PNG_START) else _jpeg_size(data)
     if width * height > MAX_PIXELS:
         raise _damaged(data, form, f"its header claims {width}x{height} pixels")
+    scans = data.count(_JPEG_SCAN) if data.startswith(_JPEG_START) else 1
+    if scans * width * height > _MOST_SCANNED:
+        raise _damaged(data, form, f"it goes over its {width}x{height} pixels {scans} times")
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

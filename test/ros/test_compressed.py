@@ -180,3 +180,23 @@ def test_damage_never_does_more_than_refuse(data):
         return
     assert image.ndim == 3
     assert image.shape[2] == 3
+
+
+@pytest.mark.parametrize("form", ["16UC1; png compressed ", "16UC1; compressedDepth png", "32FC1;"])
+def test_depth_images_are_no_pictures(form):
+    """Nor are they when they are raw: 16UC1 is no encoding of colour."""
+    depth = np.full((HEIGHT, WIDTH), 3000, np.uint16)
+    with pytest.raises(ImageError, match="compressed depth image") as refused:
+        to_bgr(compressed(depth, "png", form))
+    assert refused.value.cause == "unsupported_encoding"
+
+
+def test_a_jpeg_that_goes_over_its_pixels_without_end():
+    """Some kB that would be decoded for minutes."""
+    image = np.zeros((4000, 4000), np.uint8)
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    assert to_bgr(CompressedImage(data=data)).shape == (4000, 4000, 3)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ImageError, match="goes over its 4000x4000 pixels 3") as refused:
+        to_bgr(CompressedImage(data=data[:-2] + 300 * scan + data[-2:]))
+    assert refused.value.cause == "malformed_image"
