@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from d3pose_core.errors import InputError
 
+# Earth-centred frames reach 6.4e6 m. Far beyond, float64 has no millimetres left, and products overflow.
+_FURTHEST_M = 1e9
+
 
 @dataclass(frozen=True, eq=False)
 class RigidTransform:
@@ -27,13 +30,13 @@ class RigidTransform:
         """From a quaternion [4] (x, y, z, w), normalised here, and a translation [3], m.
 
         Raises:
-            InputError: a quaternion of length zero, or a number that is not finite.
+            InputError: a quaternion of length zero, or a number that is not finite or too large.
         """
         quaternion = np.asarray(xyzw, np.float64)
         translation = np.array(translation, np.float64)
-        length = np.linalg.norm(quaternion)
+        length = math.hypot(*quaternion)
         # A message that nobody filled in has the quaternion (0, 0, 0, 0).
-        if not (np.isfinite(quaternion).all() and np.isfinite(translation).all() and length > 1e-3):
+        if not (1e-3 < length < math.inf and np.abs(translation).max() <= _FURTHEST_M):  # nor nan
             raise InputError(
                 f"not a rigid transform: quaternion {quaternion.tolist()}, translation "
                 f"{translation.tolist()}"

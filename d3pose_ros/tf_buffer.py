@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from d3pose_core.errors import InputError
 from d3pose_core.rigid import RigidTransform, quaternion_of, rotation_matrix, rotation_vector
 from d3pose_ros.transform_error import Cause, TransformError
 
@@ -83,13 +84,18 @@ class TransformBuffer:
 
     def insert(
         self, parent: str, child: str, stamp_ns: int, transform: RigidTransform, static: bool
-    ) -> None:
-        """`transform` is `child` in `parent`. A frame that is its own parent is ignored."""
+    ) -> str:
+        """`transform` is `child` in `parent`. Returns the parent that it had until now, if that was another.
+
+        Raises:
+            InputError: a frame without a name, or one that is its own parent.
+        """
         parent, child = parent.lstrip("/"), child.lstrip("/")
         if not parent or not child or parent == child:
-            return
+            raise InputError(f"not a transform between two frames: {child!r} in {parent!r}")
         with self._changed:
             link = self._links.get(child)
+            before = link.parent if link is not None else parent
             if link is None or link.parent != parent or link.static != static:
                 link = self._links[child] = _Link(parent, static)
             link.insert(stamp_ns, transform)
@@ -98,6 +104,7 @@ class TransformBuffer:
                 oldest = next((name for name, one in self._links.items() if not one.static), child)
                 del self._links[oldest]
             self._changed.notify_all()
+        return before if before != parent else ""
 
     def forget_after(self, stamp_ns: int) -> None:
         """Time starts again at `stamp_ns`: what was heard of later times belongs to the last round."""

@@ -117,7 +117,13 @@ class OwnSource:
     def _insert(self, transforms: list[TransformStamped], static: bool) -> None:
         for stamped in transforms:
             try:
-                transform = from_message(stamped.transform)
+                before = self.buffer.insert(
+                    stamped.header.frame_id,
+                    stamped.child_frame_id,
+                    nanoseconds(stamped.header.stamp),
+                    from_message(stamped.transform),
+                    static,
+                )
             except InputError as error:
                 self._count("tf/invalid_transform")
                 self._node.get_logger().warning(
@@ -125,13 +131,14 @@ class OwnSource:
                     throttle_duration_sec=LOG_PERIOD_S,
                 )
                 continue
-            self.buffer.insert(
-                stamped.header.frame_id,
-                stamped.child_frame_id,
-                nanoseconds(stamped.header.stamp),
-                transform,
-                static,
-            )
+            if before:
+                self._count("tf/parent_changed")
+                self._node.get_logger().warning(
+                    f"{stamped.child_frame_id[:100]} was in {before[:100]} and is now in "
+                    f"{stamped.header.frame_id[:100]}: a frame has one parent, and where it was before is "
+                    "forgotten. Do two nodes publish it?",
+                    throttle_duration_sec=LOG_PERIOD_S,
+                )
 
     def lookup(self, target: str, source: str, stamp: Time) -> RigidTransform:
         return self.buffer.lookup(target, source, nanoseconds(stamp))

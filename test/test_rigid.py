@@ -51,7 +51,13 @@ def test_rotations_are_scipys(seed, angle):
 
 @pytest.mark.parametrize(
     ("quaternion", "translation"),
-    [((0, 0, 0, 0), (0, 0, 0)), ((0, 0, 0, 1), (0, np.nan, 0)), ((np.inf, 0, 0, 1), (0, 0, 0))],
+    [
+        ((0, 0, 0, 0), (0, 0, 0)),
+        ((0, 0, 0, 1), (0, np.nan, 0)),
+        ((np.inf, 0, 0, 1), (0, 0, 0)),
+        ((1.7e308, 0, 0, 1.7e308), (0, 0, 0)),
+        ((0, 0, 0, 1), (0, 0, 1e300)),
+    ],
 )
 def test_what_is_no_transform_is_refused(quaternion, translation):
     with pytest.raises(InputError, match="not a rigid transform"):

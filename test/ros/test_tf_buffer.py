@@ -7,13 +7,16 @@ import time
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import TransformStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
+from d3pose_core.errors import InputError
 from d3pose_core.rigid import RigidTransform
 from d3pose_ros.tf_buffer import CACHE_NS, MAX_FRAMES, TransformBuffer
 from d3pose_ros.transform_error import Cause, TransformError
+from d3pose_ros.transforms import OwnSource, tf_message_type
 
 S = 10**9
 
@@ -168,3 +171,47 @@ def test_tf2_gives_the_same_answers():
         np.testing.assert_allclose(matrix(ours), matrix(from_message(answer.transform)), atol=1e-7)
         compared += 1
     assert compared > 50
+
+
+@pytest.mark.parametrize(("parent", "child"), [("a", "a"), ("/a", "a"), ("", "a"), ("a", "")])
+def test_what_is_no_transform_between_two_frames(parent, child):
+    with pytest.raises(InputError, match="two frames"):
+        TransformBuffer().insert(parent, child, S, shift(1), static=False)
+
+
+class _Node:
+    """What OwnSource asks of a node."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def create_subscription(self, *_: object) -> None:
+        pass
+
+    def get_logger(self) -> _Node:
+        return self
+
+    def warning(self, text: str, **_: object) -> None:
+        self.said.append(text)
+
+
+def test_what_is_odd_in_tf_is_counted_and_said():
+    """Two nodes that publish one frame in different parents; a frame in itself."""
+    node, counted = _Node(), []
+    source = OwnSource(node, count=counted.append)
+
+    def send(parent: str, seconds: int) -> None:
+        stamped = TransformStamped(child_frame_id="base")
+        stamped.header.frame_id, stamped.header.stamp.sec = parent, seconds
+        stamped.transform.rotation.w = 1.0
+        source._on_tf(tf_message_type()(transforms=[stamped]))
+
+    send("odom", 1)
+    send("/odom", 2)
+    assert counted == []
+    send("map", 2)
+    assert counted == ["tf/parent_changed"]
+    assert "base was in odom and is now in map" in node.said[-1]
+    send("base", 3)
+    assert counted[1:] == ["tf/invalid_transform"]
+    assert "not a transform between two frames" in node.said[-1]
