@@ -14,7 +14,7 @@ from d3pose_ros.depth_input import DepthBuffer, to_depth
 from d3pose_ros.image_error import ImageError
 from d3pose_ros.parameters import NodeParameters
 
-WRONG_SIZE = "wrong_size"
+WRONG_SIZE, OTHER_FRAME = "wrong_size", "other_frame"
 
 
 class DepthStage:
@@ -48,7 +48,7 @@ class DepthStage:
         if not people:
             return []
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
-        depth = self._image(stamp_ns, intrinsics, values.depth_tolerance_s)
+        depth = self._image(stamp_ns, header.frame_id, intrinsics, values.depth_tolerance_s)
         moved, outcomes = self._correction(
             people, depth, stamp_ns * 1e-9, intrinsics, values.depth_max_correction
         )
@@ -57,13 +57,20 @@ class DepthStage:
         return moved
 
     def _image(
-        self, stamp_ns: int, intrinsics: Intrinsics, tolerance_s: float
+        self, stamp_ns: int, frame_id: str, intrinsics: Intrinsics, tolerance_s: float
     ) -> DepthImage | None:
         message = self.buffer.nearest(stamp_ns, tolerance_s)
         if message is None:
             return None
         try:
             depth = to_depth(message)
+            if message.header.frame_id and message.header.frame_id != frame_id:
+                raise ImageError(
+                    OTHER_FRAME,
+                    f"the depth image was taken in {message.header.frame_id!r} and the image in "
+                    f"{frame_id!r}: it is not aligned with it; let the driver align depth to colour, or use "
+                    "depth_image_proc's register",
+                )
             if not depth.fits(intrinsics):
                 raise ImageError(
                     WRONG_SIZE,

@@ -191,12 +191,15 @@ def test_useless_depth_is_counted_and_not_used(depth_bench):
     bench = depth_bench
     cut_off = depth_image(4.0, 3000)
     cut_off.data = cut_off.data[:100]
+    not_aligned = depth_image(5.0, 3000)
+    not_aligned.header.frame_id = "depth_optical_frame"
     for k, (message, cause) in enumerate(
         (
             (depth_image(1.0, 0), "too_few_pixels"),
             (depth_image(2.0, 9000), "disagrees"),
             (depth_image(3.0, 3000, 48, 48), "wrong_size"),
             (cut_off, "malformed_image"),
+            (not_aligned, "other_frame"),
         ),
         start=1,
     ):
