@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 # A stamp that goes back further than this is a bag that started again or a clock that was set; less is an
 # image that overtook another.
 RESTART_S = 1.0
 # After a longer pause nobody is where they were: the observer has forgotten them all.
 GAP_S = 2.0
+
+
+# Under which images are counted whose stamp is none.
+INVALID_STAMP = "invalid_stamp"
+
+
+def is_time(stamp: Any) -> bool:
+    """Whether a builtin_interfaces/Time is one: drivers that subtract times wrongly send others."""
+    return stamp.sec >= 0 and stamp.nanosec < 10**9
 
 
 class Order(Enum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sensor_msgs.msg import CompressedImage, Image
 
 from d3pose_ros.image_error import ImageError
-from d3pose_ros.stamps import Order, StampOrder
+from d3pose_ros.stamps import INVALID_STAMP, Order, StampOrder, is_time
 
 # Names under which diagnostics count events, each after "stream/".
 TIME_WENT_BACK, GAP, NO_FRAME_ID = "time_went_back", "gap", "no_frame_id"
@@ -99,9 +99,9 @@ class StreamWatch:
 def _seconds(image: Image | CompressedImage) -> float:
     """Raises ImageError for a stamp that is no time."""
     stamp = image.header.stamp
-    if stamp.sec < 0 or stamp.nanosec >= 10**9:
+    if not is_time(stamp):
         raise ImageError(
-            "invalid_stamp",
+            INVALID_STAMP,
             f"dropped an image stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the "
             "camera driver",
         )

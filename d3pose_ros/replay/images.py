@@ -21,7 +21,7 @@ from d3pose_ros.bag import open_bag, read_bag, typestore
 from d3pose_ros.geometry import AUTO
 from d3pose_ros.images import ImageError, to_bgr
 from d3pose_ros.replay.topics import BagTopic
-from d3pose_ros.stamps import RESTART_S
+from d3pose_ros.stamps import INVALID_STAMP, RESTART_S, is_time
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ class BagImages:
 
     Images that arrived out of order are put in order; where stamps go back by more than RESTART_S, the
     stream starts anew, as the node takes it. A second image of the same stamp is left out, and so is one
-    that cannot be decoded: `dropped` counts them by cause during an iteration.
+    that cannot be decoded or whose stamp is no time: `dropped` counts them by cause during an iteration.
 
     Attributes:
         topic: what is read.
         frame_count: images in order, without duplicates, at most `max_images`.
         fps: of the usual step between two images, 1..1000.
-        stamps_ns: of those images; start_ns: the first.
+        stamps_ns: of those images; start_ns: the first that is a time.
 
     Raises:
         InputError: no image at all, or a bag of images that all have one stamp.
@@ -75,7 +75,8 @@ class BagImages:
         self._order = order[:max_images]
         self.stamps_ns = [stamps[position] for position in self._order]
         self.frame_count = len(self.stamps_ns)
-        self.start_ns = self.stamps_ns[0]
+        # The first that is a time; see `_check_stamp`.
+        self.start_ns = next((ns for ns in self.stamps_ns if ns >= 0), self.stamps_ns[0])
         self.fps = _usual_rate(self.stamps_ns)
         self.dropped: dict[str, int] = {}
 
@@ -86,6 +87,7 @@ class BagImages:
         for index, received_ns, data in self._in_order():
             try:
                 message = deserialized(types, data, self.topic.type, self.topic.name)
+                _check_stamp(message.header.stamp)
                 image = to_bgr(message)
             except InputError as error:
                 problem = problem or str(error)
@@ -131,6 +133,15 @@ class BagImages:
                 following += 1
             if following == len(place):
                 return
+
+
+def _check_stamp(stamp: Any) -> None:
+    """Raises ImageError."""
+    if not is_time(stamp):
+        raise ImageError(
+            INVALID_STAMP,
+            f"it is stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the camera driver",
+        )
 
 
 def stamp_order(stamps: list[int]) -> tuple[list[int], int]:

@@ -42,7 +42,12 @@ def replayed(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def image_bag(path: Path, stamps_ns: list[int], sizes: list[int] | None = None) -> BagTopic:
+def image_bag(
+    path: Path,
+    stamps_ns: list[int],
+    sizes: list[int] | None = None,
+    nanosec_of_first: int | None = None,
+) -> BagTopic:
     """A bag of black images with these stamps, recorded in this order; `sizes`: of their data."""
     types = typestore()
     image, header = types.types[IMAGE_TYPE], types.types["std_msgs/msg/Header"]
@@ -52,7 +57,10 @@ def image_bag(path: Path, stamps_ns: list[int], sizes: list[int] | None = None) 
         for index, stamp in enumerate(stamps_ns):
             size = sizes[index] if sizes else 16 * 12 * 3
             pixels = np.full(size, index, np.uint8)
-            message = image(header(time(*divmod(stamp, 10**9)), "c"), 12, 16, "bgr8", 0, 48, pixels)
+            sec, nanosec = divmod(stamp, 10**9)
+            if index == 0 and nanosec_of_first is not None:
+                nanosec = nanosec_of_first
+            message = image(header(time(sec, nanosec), "c"), 12, 16, "bgr8", 0, 48, pixels)
             writer.write(connection, 10**9 + index, types.serialize_cdr(message, IMAGE_TYPE))
     return BagTopic(IMAGE, IMAGE_TYPE, len(stamps_ns))
 
@@ -152,6 +160,15 @@ def test_an_image_that_is_cut_off_is_counted_and_left_out(tmp_path: Path) -> Non
     topic = image_bag(tmp_path / "all", [10**9, 2 * 10**9], [500, 500])
     with pytest.raises(InputError, match="can be used: got 500 bytes"):
         list(BagImages(tmp_path / "all", topic, lambda *_: CAMERA))
+
+
+@pytest.mark.parametrize("stamp", [-5 * 10**9, (2**31 - 1) * 10**9])
+def test_an_image_whose_stamp_is_no_time_is_counted_and_left_out(tmp_path: Path, stamp) -> None:
+    """As the node does; its header could not be written again."""
+    topic = image_bag(tmp_path / "bag", [stamp, 10**9, 2 * 10**9], nanosec_of_first=4 * 10**9)
+    images = BagImages(tmp_path / "bag", topic, lambda *_: CAMERA)
+    assert sorted(each.stamp_ns for each in images) == [10**9, 2 * 10**9]
+    assert images.dropped == {"invalid_stamp": 1}
 
 
 def test_images_without_stamps(tmp_path: Path) -> None:
