@@ -280,6 +280,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: the folder can't be made or written to, or the disk is full.
     """
     path = Path(path)
+    if path.is_dir() and not path.is_symlink():  # a link is replaced
+        raise InputError(
+            f"can't write {path}: there is a folder of that name; remove it or rename it"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(f".partial{path.suffix}", f".{path.stem}-", path.parent)

@@ -165,7 +165,9 @@ class MeshRecovery:
             InputError: no such weights, body, device or runtime.
         """
         try:
-            torch.zeros(1, device=device)
+            torch.zeros(
+                1, device=device
+            ).item()  # there are devices that hold no numbers, such as "meta"
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
         observer = observer or BlazePoseObserver(max_people=max_people)

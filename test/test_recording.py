@@ -223,3 +223,13 @@ def test_a_full_disk_is_an_error_for_users_and_leaves_nothing(tmp_path, number):
 def test_other_errors_of_the_block_stay_what_they_are(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "people.npz"):
         (tmp_path / "the_clip.mp4").read_bytes()
+
+
+def test_a_folder_where_the_file_goes(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").mkdir()
+    with (
+        pytest.raises(InputError, match="there is a folder of that name"),
+        atomic_path(tmp_path / "summary.json"),
+    ):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["summary.json"]

@@ -77,7 +77,7 @@ def check_output_folder(folder: Path) -> None:
     """Before minutes of work, not after. Raises InputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise InputError(f"can't make the output folder {folder}: {error}") from error
 
 

@@ -184,3 +184,19 @@ def test_impossible_field_of_view(
 ) -> None:
     assert main(["video", str(clip), "--out", str(tmp_path), "--hfov", "200"]) == 2
     assert "1..179 degrees, got 200" in one_line_error(capfd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x" * 300, "--out", "out"], "File name too long"),
+        (["{clip}", "--out", "out\0put"], "can't make the output folder"),
+        (["{clip}", "--out", "out", "--device", "meta"], "cannot use device 'meta'"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_a_line(
+    arguments, words, clip: Path, tmp_path: Path, monkeypatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["video", *(part.replace("{clip}", str(clip)) for part in arguments)]) == 2
+    assert words in capfd.readouterr().err.splitlines()[-1]
