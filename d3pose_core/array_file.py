@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable
+from os.path import isfile  # False for names that the system refuses, too
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
         InputError: no such file, one that is none or is damaged, arrays of objects (which are pickles), or
             far more data than a file of its size may hold.
     """
-    if not path.is_file():
+    if not isfile(path):
         raise InputError(f"no such file: {path}")
     try:
         # A single array, of which np.load makes no mapping, has no file list either.

@@ -17,6 +17,9 @@ from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS
 
 NUM_POSE_FEATURES = 9 * (NUM_JOINTS - 1)
+# From newborns to giants; beyond, an array is in another unit. Files store numbers with 3 digits at least.
+_LEAST_SIZE_M, _MOST_SIZE_M = 0.3, 3.0
+_MOST_SUM_ERROR = 0.01
 
 # The skin vertices that stand for face, feet and finger tips, in the order in which `smplx` appends
 # them to its joints. The keypoint matrices take the 24 joints and these 21 points.
@@ -61,12 +64,27 @@ class BodyArrays:
             found = getattr(self, name).shape
             if found != shape:
                 raise InputError(f"body array {name} must have shape {shape}, got {found}")
+        for name in ("v_template", "shapedirs", "posedirs", "weights", "joint_regressor"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise InputError(f"body array {name} holds numbers that are not finite")
         for name in ("faces", "marker_vertices"):
-            largest = int(getattr(self, name).max())
-            if largest >= num_vertices:
+            least, largest = (int(f(getattr(self, name), initial=0)) for f in (np.min, np.max))
+            if least < 0 or largest >= num_vertices:
                 raise InputError(
-                    f"body array {name} names vertex {largest}, but the body has {num_vertices} vertices"
+                    f"body array {name} names vertex {largest if least == 0 else least}, but the body has "
+                    f"{num_vertices} vertices"
                 )
+        for name in ("weights", "joint_regressor"):
+            sums = getattr(self, name).sum(1, dtype=np.float64)
+            if not np.allclose(sums, 1.0, atol=_MOST_SUM_ERROR):
+                raise InputError(
+                    f"each row of body array {name} must sum to 1, got {sums.min():g} to {sums.max():g}"
+                )
+        size_m = float(np.ptp(self.v_template, axis=0).max(initial=0.0))
+        if not _LEAST_SIZE_M <= size_m <= _MOST_SIZE_M:
+            raise InputError(
+                f"body array v_template must be a person in metres, got one of {size_m:g} m"
+            )
 
     def smpl_file(self) -> dict[str, np.ndarray]:
         """The arrays under the keys and layouts of an SMPL model file, as `smplx.SMPL` reads them."""

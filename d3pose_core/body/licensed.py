@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 from dataclasses import dataclass
+from os.path import isfile  # False for names that the system refuses, too
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,16 @@ WHERE_TO_GET = (
     "Register and download at https://smpl.is.tue.mpg.de (SMPL), https://mano.is.tue.mpg.de (SMPL-H) "
     "or https://smpl-x.is.tue.mpg.de (SMPL-X), or use a free body: free-low, free-mid, free-full."
 )
-ARRAY_NAMES = ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "f")
+# What is read of a file: each array's name, and how many dimensions it has.
+_DIMENSIONS = {
+    "v_template": 2,
+    "shapedirs": 3,
+    "posedirs": 3,
+    "weights": 2,
+    "J_regressor": 2,
+    "f": 2,
+}
+ARRAY_NAMES = tuple(_DIMENSIONS)
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,7 @@ def _import_smplx() -> ModuleType:
 
 def _read(path: Path, allow_pickle: bool) -> dict[str, np.ndarray]:
     """The arrays that make a body, by their names in the file."""
-    if not path.is_file():
+    if not isfile(path):
         raise InputError(f"no body model file at {path}. {WHERE_TO_GET}")
     if path.suffix == ".pkl" and not allow_pickle:
         raise InputError(
@@ -185,8 +195,22 @@ def _select(path: Path, file: Any) -> dict[str, np.ndarray]:
     for name, values in arrays.items():
         if hasattr(values, "toarray"):  # the regressor is a scipy matrix in pickles
             values = values.toarray()
-        arrays[name] = np.asarray(values)
+        arrays[name] = _checked(path, name, np.asarray(values))
     return arrays
+
+
+def _checked(path: Path, name: str, values: np.ndarray) -> np.ndarray:
+    """The same. Raises InputError where it cannot be this array, whatever its size."""
+    if values.dtype.kind not in "fiu" or values.ndim != _DIMENSIONS[name]:
+        raise InputError(
+            f"{path} is no SMPL model file: {name} must be numbers in {_DIMENSIONS[name]} dimensions, got "
+            f"{values.dtype} of shape {values.shape}. {WHERE_TO_GET}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{path} is damaged: {name} holds numbers that are not finite. {WHERE_TO_GET}"
+        )
+    return values
 
 
 def _with_24_joints(
@@ -211,6 +235,12 @@ def _with_24_joints(
                 f"{path} is no {family.name} file: {name} must have shape {shape}, "
                 f"got {arrays[name].shape}"
             )
+
+    if arrays["shapedirs"].shape[-1] < NUM_BETAS:
+        raise InputError(
+            f"{path}: shapedirs must have {NUM_BETAS} shape directions or more, got "
+            f"{arrays['shapedirs'].shape[-1]}. {WHERE_TO_GET}"
+        )
 
     shared = range(NUM_JOINTS - 2)
     weights = np.zeros((num_vertices, NUM_JOINTS))

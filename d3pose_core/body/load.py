@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ def load_body(
     name = str(name_or_path)
     if name in FREE_BODIES:
         return BodyModel(free_body_arrays(name), keypoint_matrix(), name).to(device)
-    path = Path(name_or_path).expanduser()
-    if not path.suffix and not path.exists():
+    path = Path(os.path.expanduser(name))  # which leaves the home of an unknown user as it is
+    if not path.suffix and not os.path.exists(path):  # False for names that the system refuses, too
         free = ", ".join(FREE_BODIES)
         raise InputError(
             f"no body called {name!r}: give one of {free}, or the path of an SMPL .npz file"

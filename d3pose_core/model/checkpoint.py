@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from os.path import isfile  # False for names that the system refuses, too
 from pathlib import Path
 
 import torch
@@ -60,7 +61,7 @@ def load_model(name_or_path: str | Path, device: str = "cpu") -> D3Pose:
         InputError: no such file, not a d3pose checkpoint, or damaged.
     """
     path = weights_path(name_or_path)
-    if not path.is_file():
+    if not isfile(path):
         raise InputError(
             f"no weights at {str(name_or_path)!r}: give a .safetensors file written by `d3pose train`, "
             f"or one of the shipped weights {', '.join(SHIPPED_WEIGHTS)}"

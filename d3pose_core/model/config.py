@@ -87,6 +87,10 @@ class D3PoseConfig:
                 f"the windows must span 2 to {_MOST_FRAMES} frames, got "
                 f"encoder_frames={self.encoder_frames}, decoder_frames={self.decoder_frames}"
             )
+        if not 0 <= self.min_presence < 1:
+            raise InputError(
+                f"min_presence must be a probability of at least 0 and below 1, got {self.min_presence}"
+            )
 
     @property
     def landmark_dim(self) -> int:

@@ -202,6 +202,41 @@ def test_other_contents(tmp_path, smpl_file):
         load_body(tmp_path / "body.obj")
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("v_template", lambda a: np.where(a == a.max(), np.nan, a), "damaged: v_template holds"),
+        ("v_template", lambda a: 100 * a, r"person in metres, got one of 17\d\.\d+ m"),
+        (
+            "v_template",
+            lambda a: a.astype(str),
+            "v_template must be numbers in 2 dimensions, got <U",
+        ),
+        ("shapedirs", lambda a: a[..., :4], "10 shape directions or more, got 4"),
+        ("shapedirs", lambda a: 0.0, r"shapedirs must be numbers in 3 dimensions, .* shape \(\)"),
+        (
+            "posedirs",
+            lambda a: a.astype(float) * 1e300,
+            "posedirs holds numbers that are not finite",
+        ),
+        ("weights", lambda a: 0 * a, "row of body array weights must sum to 1, got 0 to 0"),
+        ("J_regressor", lambda a: 2 * a, "row of body array joint_regressor must sum to 1, got 2"),
+        ("f", lambda a: a.astype(int) - 10, "faces names vertex -10"),
+    ],
+)
+def test_numbers_that_make_no_body(tmp_path, smpl_file, name, change, words):
+    with np.errstate(over="ignore"):
+        np.savez(tmp_path / "odd.npz", **{**smpl_file, name: change(smpl_file[name])})
+        with pytest.raises(InputError, match=words):
+            load_body(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".npz", "~nobody-of-that-name/body.npz"])
+def test_a_name_that_the_system_refuses(name):
+    with pytest.raises(InputError, match=r"no body .*free-low"):
+        load_body(name)
+
+
 def test_smplx_is_optional(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "smplx", None)
     load_body("free-low")

@@ -35,6 +35,11 @@ def test_unknown_weights_are_named_in_the_error():
         load_model("nobody")
 
 
+def test_a_name_that_the_system_refuses():
+    with pytest.raises(InputError, match=r"no weights at 'xxx.*d3pose-landmarks"):
+        load_model("x" * 300)
+
+
 def test_a_truncated_file_is_refused(tmp_path):
     path = tmp_path / "cut.safetensors"
     save_model(D3Pose(SMALL), path)
@@ -68,3 +73,6 @@ def test_configurations_are_checked():
         D3PoseConfig.from_dict({"embed_dim": 3})
     with pytest.raises(InputError, match="does not divide into 3 heads"):
         D3PoseConfig(heads=(3, 3, 4, 4))
+    for nonsense in (-0.1, 1.0, 30.0):
+        with pytest.raises(InputError, match=f"min_presence must be a probability .*{nonsense}"):
+            D3PoseConfig.from_dict({"min_presence": nonsense})
