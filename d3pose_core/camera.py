@@ -14,6 +14,9 @@ from d3pose_core.errors import InputError
 # centre. Beyond, numbers are in another unit, or damaged, and would overflow later on.
 _LEAST_FOCAL, _MOST_FOCAL = 1e-3, 1e4
 _MOST_SHIFT = 1e3
+# Further from square no sensor's pixels are, and no lens looks further past the middle of its image.
+_MOST_PIXEL_ASPECT = 4.0
+_MOST_OFF_AXIS_DEG = 75.0
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,26 @@ class Intrinsics:
         """Pixels [..., 2], also outside the image -> undistorted viewing rays (x/z, y/z) [..., 2]."""
         rays = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
         return rays if self.distortion is None else self.distortion.undistort(rays)
+
+
+def check_lens(camera: Intrinsics) -> Intrinsics:
+    """The same camera, whose image is a lens's whole picture and not a window cut anywhere.
+
+    Raises:
+        InputError: pixels far from square, or a principal point that is none of this image.
+    """
+    if not 1 / _MOST_PIXEL_ASPECT <= camera.fx / camera.fy <= _MOST_PIXEL_ASPECT:
+        raise InputError(
+            f"fx={camera.fx:g}, fy={camera.fy:g}: no camera's pixels are so far from square; calibrate it "
+            "again, or give a horizontal field of view instead"
+        )
+    x = ((camera.width - 1) / 2 - camera.cx) / camera.fx
+    y = ((camera.height - 1) / 2 - camera.cy) / camera.fy
+    angle_deg = math.degrees(math.atan(math.hypot(x, y)))
+    if angle_deg > _MOST_OFF_AXIS_DEG:
+        raise InputError(
+            f"the principal point ({camera.cx:g}, {camera.cy:g}) is so far from the image of "
+            f"{camera.width} x {camera.height} that its middle would look {angle_deg:.0f} degrees past the "
+            "lens' axis; check the camera matrix, and the region of interest if there is one"
+        )
+    return camera

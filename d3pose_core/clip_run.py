@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3pose_core.camera import Intrinsics
+from d3pose_core.camera import Intrinsics, check_lens
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG, check_output_folder
 from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.overlay import write_overlay
@@ -121,7 +121,7 @@ def _camera(options: ClipOptions, clip: ClipReader, say: Callable[[str], object]
     """From the options, else from an assumed field of view, which is said."""
     size = (clip.width, clip.height)
     if options.intrinsics is not None:
-        return Intrinsics(*options.intrinsics, *size)
+        return check_lens(Intrinsics(*options.intrinsics, *size))
     if options.hfov_deg is not None:
         return Intrinsics.from_hfov(options.hfov_deg, *size)
     say(

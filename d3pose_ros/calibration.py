@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d3pose_core.camera import Intrinsics
+from d3pose_core.camera import Intrinsics, check_lens
 from d3pose_core.distortion import EQUIDISTANT, PLUMB_BOB, RATIONAL_POLYNOMIAL, Distortion
 from d3pose_core.errors import InputError
 from d3pose_ros.geometry import AUTO, RECTIFIED
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 # Two sizes show the same field of view when their scales agree to this.
 ASPECT_TOLERANCE = 0.02
-# Further from square no sensor's pixels are, and no lens looks further past the middle of its image.
-_MOST_PIXEL_ASPECT = 4.0
-_MOST_OFF_AXIS_DEG = 75.0
 # By how much the distortion may turn a ray at the image's sides from where a pinhole would see it. A fisheye
 # that shows 85 degrees does so at a seventh of where a pinhole would.
 _LEAST_STRETCH, _MOST_STRETCH = 1 / 3, 10.0
@@ -90,7 +87,7 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool = Fals
             width=width,
             height=height,
         )
-        _check_axis(pinhole)
+        check_lens(pinhole)
     except InputError as error:
         raise CalibrationError("not_calibrated", f"camera_info: {error}") from error
     if rectified:
@@ -121,12 +118,6 @@ def _matrix(info: CameraInfo, rectified: bool) -> tuple[float, float, float, flo
             f"camera_info.{name} has fx={fx}, fy={fy}, cx={cx}, cy={cy}: the camera is not calibrated. Run "
             "camera_calibration, or set the parameter hfov_deg",
         )
-    if not 1 / _MOST_PIXEL_ASPECT <= fx / fy <= _MOST_PIXEL_ASPECT:
-        raise CalibrationError(
-            "not_calibrated",
-            f"camera_info.{name} has fx={fx}, fy={fy}: no camera's pixels are so far from square. Calibrate "
-            "it again (camera_calibration), or set the parameter hfov_deg",
-        )
     if info.k[6] or info.k[7]:
         raise CalibrationError(
             "not_calibrated",
@@ -134,19 +125,6 @@ def _matrix(info: CameraInfo, rectified: bool) -> tuple[float, float, float, flo
             "column by column? Its order is fx 0 cx, 0 fy cy, 0 0 1",
         )
     return fx, fy, cx, cy
-
-
-def _check_axis(camera: Intrinsics) -> None:
-    """Raises InputError where the principal point is none of this image."""
-    x = ((camera.width - 1) / 2 - camera.cx) / camera.fx
-    y = ((camera.height - 1) / 2 - camera.cy) / camera.fy
-    angle_deg = math.degrees(math.atan(math.hypot(x, y)))
-    if angle_deg > _MOST_OFF_AXIS_DEG:
-        raise InputError(
-            f"the principal point ({camera.cx:g}, {camera.cy:g}) is so far from the image of "
-            f"{camera.width} x {camera.height} that its middle would look {angle_deg:.0f} degrees past the "
-            "lens' axis; check K and the region of interest"
-        )
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from d3pose_core.body import FREE_BODIES, load_body
-from d3pose_core.camera import Intrinsics
+from d3pose_core.camera import Intrinsics, check_lens
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
 from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.errors import InputError
@@ -127,7 +127,7 @@ def _camera(options: ReplayOptions, image_topic: str) -> tuple[Camera, str]:
     """What was given, else the bag's camera_info, else an assumed field of view; and its description."""
     given = options.intrinsics
     if given is not None:
-        return lambda _, *size: Intrinsics(*given, *size), "--intrinsics"
+        return lambda _, *size: check_lens(Intrinsics(*given, *size)), "--intrinsics"
     if options.hfov_deg is None:
         info_topic = choose_info_topic(options.bag, image_topic, options.camera_info)
         if info_topic is not None:

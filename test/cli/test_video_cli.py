@@ -187,6 +187,17 @@ def test_impossible_field_of_view(
 
 
 @pytest.mark.parametrize(
+    ("intrinsics", "words"),
+    [("80,80,5000,45", "89 degrees past the lens' axis"), ("80,8,80,45", "far from square")],
+)
+def test_intrinsics_of_no_camera(
+    intrinsics: str, words: str, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["video", str(clip), "--out", str(tmp_path), "--intrinsics", intrinsics]) == 2
+    assert words in one_line_error(capfd)
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["x" * 300, "--out", "out"], "File name too long"),

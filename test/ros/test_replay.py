@@ -214,6 +214,13 @@ def test_wrong_topics_are_answered_with_those_there_are(
     assert IMAGE in shown or "--live" in shown
 
 
+def test_intrinsics_of_no_camera(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(bag), "--out", str(tmp_path), "--intrinsics", "500,500,-9e4,9"]) == 2
+    assert "past the lens' axis" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
