@@ -41,6 +41,7 @@ class CameraView:
         self._first_image_s: float | None = None
         self._next_log_s: dict[str, float] = {}
         self._guessed = False
+        self._frames_said = ("", "")
 
     def on_camera_info(self, info: CameraInfo) -> None:
         """The latest one counts."""
@@ -71,6 +72,23 @@ class CameraView:
             if self._may_log("known"):
                 self._info("camera_info has come: distances are measured with it from now on")
         return intrinsics
+
+    def is_of_other_frame(self, image_frame: str) -> bool:
+        """Whether camera_info names another frame than an image of `image_frame`; said once of these two.
+
+        It is used nonetheless: simulators name the camera's body in one and its optical frame in the other.
+        """
+        info_frame = self._camera_info.header.frame_id if self._camera_info is not None else ""
+        frames = (info_frame.lstrip("/"), image_frame.lstrip("/"))
+        if not all(frames) or frames[0] == frames[1]:
+            return False
+        if frames != self._frames_said and self._may_log("other_frame"):
+            self._frames_said = frames
+            self._warn(
+                f"camera_info is of frame {frames[0][:80]!r}, and the images are of {frames[1][:80]!r}: is it "
+                "of another camera? See the remappings of image and camera_info. It is used as it is"
+            )
+        return True
 
     def _guess(
         self, cause: str, problem: str, width: int, height: int, values: NodeParameters

@@ -139,6 +139,8 @@ class FramePipeline:
         if intrinsics is None:
             self._statistics.dropped(diagnostics.WAITING_FOR_CAMERA_INFO)
             return
+        if self.camera.is_of_other_frame(image.header.frame_id):
+            self._statistics.happened("camera_info/other_frame")
         self._limit_people(self._node.parameters.max_people)
         converted = perf_counter()
         stages = {"convert": (converted - started) * 1e3}

@@ -113,3 +113,20 @@ def test_the_topic_or_the_parameter_tells_rectified_images(make_camera_info):
         got = bench.intrinsics(NodeParameters(image_geometry=geometry))
         assert got.fx == focal
         assert (got.distortion is None) == (focal == 40.0)
+
+
+def test_camera_info_of_another_frame_is_said_once_and_used(bench, make_camera_info):
+    info = make_camera_info(focal=50.0)
+    assert not bench.view.is_of_other_frame("left"), "none has come"
+    bench.view.on_camera_info(info)
+    assert not bench.view.is_of_other_frame("left"), "it names none"
+    info.header.frame_id = "right"
+    assert not bench.view.is_of_other_frame("")
+    assert not bench.view.is_of_other_frame("/right")
+    for bench.now in (0.0, 10.0, 20.0):
+        assert bench.view.is_of_other_frame("left")
+    (warning,) = bench.warnings
+    assert "camera_info is of frame 'right', and the images are of 'left'" in warning
+    assert bench.intrinsics().fx == 50.0
+    assert bench.view.is_of_other_frame("middle")
+    assert len(bench.warnings) == 2, "another pair is news"
