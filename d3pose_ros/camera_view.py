@@ -85,8 +85,8 @@ class CameraView:
         if frames != self._frames_said and self._may_log("other_frame"):
             self._frames_said = frames
             self._warn(
-                f"camera_info is of frame {frames[0][:80]!r}, and the images are of {frames[1][:80]!r}: is it "
-                "of another camera? See the remappings of image and camera_info. It is used as it is"
+                f"camera_info is of frame {frames[0][:80]!r}, and the images are of {frames[1][:80]!r}: is "
+                "it of another camera? See the remappings of image and camera_info. It is used as it is"
             )
         return True
 
