@@ -6,6 +6,9 @@ on PyPI). Both give the same pixels. The message's size fields are checked first
 
 from __future__ import annotations
 
+import functools
+import logging
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,6 +27,8 @@ try:
     from cv_bridge import CvBridge
 except ImportError:
     CvBridge = None
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def to_bgr(
     encoding = _ENCODINGS[message.encoding]
     if encoding.code is None:
         return np.ascontiguousarray(rows).reshape(message.height, message.width, 3)
-    bridge = bridge or _cv_bridge()
+    bridge = bridge or _working(CvBridge)
     if bridge is not None and message.encoding in _CV_BRIDGE_ENCODINGS:
         return bridge(message)
     if encoding.bytes_per_value == 2:
@@ -165,8 +170,25 @@ def _rows(message: Image) -> np.ndarray:
     return data.reshape(row_count, message.step)[:, :row_bytes]
 
 
-def _cv_bridge() -> Callable[[Image], np.ndarray] | None:
-    if CvBridge is None:
+@functools.cache
+def _working(bridge_class: type | None) -> Callable[[Image], np.ndarray] | None:
+    """Conversion by cv_bridge, if it converts: one built for another OpenCV or numpy fails in use only."""
+    if bridge_class is None:
         return None
-    bridge = CvBridge()
+    from sensor_msgs.msg import Image
+
+    bridge = bridge_class()
+    trial = Image(height=1, width=1, encoding="rgb8", step=3, data=array("B", (1, 2, 3)))
+    try:
+        converted = bridge.imgmsg_to_cv2(trial, desired_encoding="bgr8")
+        if converted.tolist() != [[[3, 2, 1]]]:
+            raise ValueError(f"the colour 1, 2, 3 became {converted.tolist()}")
+    except Exception as error:  # whatever a broken installation raises
+        logger.warning(
+            "cv_bridge is installed but does not work (%s: %s); images are converted without it. It has to "
+            "be built for the numpy and OpenCV that are installed",
+            type(error).__name__,
+            error,
+        )
+        return None
     return lambda message: bridge.imgmsg_to_cv2(message, desired_encoding="bgr8")
