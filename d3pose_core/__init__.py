@@ -1,7 +1,13 @@
 """Streaming recovery of people as SMPL bodies from one camera. Knows nothing of ROS."""
 
-from d3pose_core.camera import Intrinsics
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from d3pose_core.errors import D3PoseError, InputError, ModelFileMissing
+
+if TYPE_CHECKING:
+    from d3pose_core.camera import Intrinsics
+    from d3pose_core.recovery import MeshRecovery, RecoveredPerson
 
 __all__ = [
     "D3PoseError",
@@ -11,13 +17,12 @@ __all__ = [
     "ModelFileMissing",
     "RecoveredPerson",
 ]
+_MODULES = {"Intrinsics": "camera", "MeshRecovery": "recovery", "RecoveredPerson": "recovery"}
 
 
-def __getattr__(name: str):
-    """The pipeline is imported when it is asked for: torch takes a second that `d3pose --help`
-    need not wait."""
-    if name in ("MeshRecovery", "RecoveredPerson"):
-        from d3pose_core import recovery
-
-        return getattr(recovery, name)
+def __getattr__(name: str) -> Any:
+    """What needs numpy or torch is imported when it is asked for: torch takes a second that `d3pose --help`
+    need not wait, and Ctrl-C meanwhile is for the command to answer."""
+    if name in _MODULES:
+        return getattr(import_module(f"d3pose_core.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

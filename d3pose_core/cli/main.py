@@ -23,8 +23,8 @@ EXIT_INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns the exit status; 2 for an error that the user can mend."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(argv).parse_args(argv)
     try:
+        args = _parser(argv).parse_args(argv)  # imports the subcommand, which may take seconds
         return args.run(args)
     except D3PoseError as error:
         print(f"d3pose: error: {error}", file=sys.stderr)
