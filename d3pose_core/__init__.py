@@ -1,6 +1,5 @@
 """Streaming recovery of people as SMPL bodies from one camera. Knows nothing of ROS."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from d3pose_core.errors import D3PoseError, InputError, ModelFileMissing
@@ -17,12 +16,17 @@ __all__ = [
     "ModelFileMissing",
     "RecoveredPerson",
 ]
-_MODULES = {"Intrinsics": "camera", "MeshRecovery": "recovery", "RecoveredPerson": "recovery"}
 
 
 def __getattr__(name: str) -> Any:
     """What needs numpy or torch is imported when it is asked for: torch takes a second that `d3pose --help`
     need not wait, and Ctrl-C meanwhile is for the command to answer."""
-    if name in _MODULES:
-        return getattr(import_module(f"d3pose_core.{_MODULES[name]}"), name)
+    if name == "Intrinsics":
+        from d3pose_core import camera
+
+        return camera.Intrinsics
+    if name in ("MeshRecovery", "RecoveredPerson"):
+        from d3pose_core import recovery
+
+        return getattr(recovery, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
