@@ -165,9 +165,8 @@ class MeshRecovery:
             InputError: no such weights, body, device or runtime.
         """
         try:
-            torch.zeros(
-                1, device=device
-            ).item()  # there are devices that hold no numbers, such as "meta"
+            # There are devices that hold no numbers, such as "meta".
+            torch.zeros(1, device=device).item()
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
         observer = observer or BlazePoseObserver(max_people=max_people)

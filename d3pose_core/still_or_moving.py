@@ -143,7 +143,8 @@ class StillOrMoving:
     def _too_wrong(self, step_s: float) -> bool:
         """From frame to frame a slow turn looks like an error that grows; but errors do not stay large."""
         sigmas = np.linalg.norm(self._mean[STILL, _ERROR] / self.model.error_std)
-        self._too_wrong_s += step_s if sigmas > self.model.too_wrong_sigmas else -self._too_wrong_s
+        too_wrong = sigmas > self.model.too_wrong_sigmas
+        self._too_wrong_s = self._too_wrong_s + step_s if too_wrong else 0.0
         return self._too_wrong_s > self.model.too_wrong_s
 
     def _try_standing(self) -> None:

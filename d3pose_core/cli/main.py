@@ -29,9 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except D3PoseError as error:
         print(f"d3pose: error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
-    except (
-        OSError
-    ) as error:  # of a file that nobody checked: a name that is too long, a lost network drive, ...
+    except OSError as error:
+        # Of a file that nobody checked: a name that is too long, a lost network drive, ...
         print(f"d3pose: error: the system refused: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -129,13 +129,6 @@ def check(graph: Graph, node: Node, enclave: str, more: set[str] = frozenset()) 
         assert not idle, (
             f"{enclave} allows {full_name} to {rule} {sorted(idle)}, which it does not use"
         )
-
-
-@pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
 
 
 @pytest.fixture
