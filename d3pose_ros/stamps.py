@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from d3pose_ros.image_error import ImageError
+
 # A stamp that goes back further than this is a bag that started again or a clock that was set; less is an
 # image that overtook another.
 RESTART_S = 1.0
@@ -12,13 +14,19 @@ RESTART_S = 1.0
 GAP_S = 2.0
 
 
-# Under which images are counted whose stamp is none.
-INVALID_STAMP = "invalid_stamp"
+def seconds(stamp: Any) -> float:
+    """Of an image's builtin_interfaces/Time.
 
-
-def is_time(stamp: Any) -> bool:
-    """Whether a builtin_interfaces/Time is one: drivers that subtract times wrongly send others."""
-    return stamp.sec >= 0 and stamp.nanosec < 10**9
+    Raises:
+        ImageError: it is no time; drivers that subtract times wrongly send such.
+    """
+    if stamp.sec < 0 or stamp.nanosec >= 10**9:
+        raise ImageError(
+            "invalid_stamp",
+            f"dropped an image stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the "
+            "camera driver",
+        )
+    return stamp.sec + stamp.nanosec * 1e-9
 
 
 class Order(Enum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sensor_msgs.msg import CompressedImage, Image
 
 from d3pose_ros.image_error import ImageError
-from d3pose_ros.stamps import INVALID_STAMP, Order, StampOrder, is_time
+from d3pose_ros.stamps import Order, StampOrder, seconds
 
 # Names under which diagnostics count events, each after "stream/".
 TIME_WENT_BACK, GAP, NO_FRAME_ID = "time_went_back", "gap", "no_frame_id"
@@ -52,7 +52,7 @@ class StreamWatch:
         Raises:
             ImageError: an image that is to be dropped for its stamp.
         """
-        stamp_s = _seconds(image)
+        stamp_s = seconds(image.header.stamp)
         order = self._stamps.check(stamp_s)
         if order in _REFUSED:
             raise ImageError(
@@ -94,15 +94,3 @@ class StreamWatch:
             text = f"the images' encoding changed from {before[2]!r} to {self._encoding!r}"
             events.append(Event(ENCODING, text, False))
         return events
-
-
-def _seconds(image: Image | CompressedImage) -> float:
-    """Raises ImageError for a stamp that is no time."""
-    stamp = image.header.stamp
-    if not is_time(stamp):
-        raise ImageError(
-            INVALID_STAMP,
-            f"dropped an image stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the "
-            "camera driver",
-        )
-    return stamp.sec + stamp.nanosec * 1e-9

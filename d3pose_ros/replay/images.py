@@ -21,7 +21,7 @@ from d3pose_ros.bag import open_bag, read_bag, typestore
 from d3pose_ros.geometry import AUTO
 from d3pose_ros.images import ImageError, to_bgr
 from d3pose_ros.replay.topics import BagTopic
-from d3pose_ros.stamps import INVALID_STAMP, RESTART_S, is_time
+from d3pose_ros.stamps import RESTART_S, seconds
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class BagImages:
         self._order = order[:max_images]
         self.stamps_ns = [stamps[position] for position in self._order]
         self.frame_count = len(self.stamps_ns)
-        # The first that is a time; see `_check_stamp`.
+        # The first that is a time.
         self.start_ns = next((ns for ns in self.stamps_ns if ns >= 0), self.stamps_ns[0])
         self.fps = _usual_rate(self.stamps_ns)
         self.dropped: dict[str, int] = {}
@@ -87,7 +87,7 @@ class BagImages:
         for index, received_ns, data in self._in_order():
             try:
                 message = deserialized(types, data, self.topic.type, self.topic.name)
-                _check_stamp(message.header.stamp)
+                seconds(message.header.stamp)  # which refuses what is no time
                 image = to_bgr(message)
             except InputError as error:
                 problem = problem or str(error)
@@ -133,15 +133,6 @@ class BagImages:
                 following += 1
             if following == len(place):
                 return
-
-
-def _check_stamp(stamp: Any) -> None:
-    """Raises ImageError."""
-    if not is_time(stamp):
-        raise ImageError(
-            INVALID_STAMP,
-            f"it is stamped {stamp.sec} s + {stamp.nanosec} ns, which is no time: check the camera driver",
-        )
 
 
 def stamp_order(stamps: list[int]) -> tuple[list[int], int]:
