@@ -88,6 +88,12 @@ class GraphWatch:
                 self._count("graph/same_name")
                 self._node.get_logger().warning(text)
             yield text
+        clock = self._node.get_clock()
+        if clock.ros_time_is_active and clock.now().nanoseconds == 0:
+            yield (
+                "use_sim_time is set, and no time has come on /clock: play the bag with --clock, start the "
+                "simulator, or set use_sim_time to false"
+            )
         if self._images is not None and self.publishers() > 1:
             yield (
                 f"{self.publishers()} publishers of {self._images.topic_name}: the images of several cameras "

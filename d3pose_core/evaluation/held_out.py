@@ -85,7 +85,7 @@ def truth_in_loop(model: D3Pose, batch: TrainingBatch) -> Recovered:
 def complete_truth(model: D3Pose, batch: TrainingBatch) -> Recovered:
     """All frames at once, the decoder reading the true pose of each frame before."""
     output = model(batch.observations, true_past(batch.truth, _view(model, batch)))
-    return _in_optical_frame(output.prediction, output.view)
+    return in_optical_frame(output.prediction, output.view)
 
 
 def _view(model: D3Pose, batch: TrainingBatch) -> ViewCamera:
@@ -100,21 +100,27 @@ def _stepped(model: D3Pose, batch: TrainingBatch, past: Tensor | None) -> Recove
         before = state.past[:, None] if past is None else past[:, t : t + 1]
         output = model(observations[:, t : t + 1], before, state)
         state = output.state
-        steps.append(_in_optical_frame(output.prediction, output.view))
-    joined = PosePrediction(
+        steps.append(in_optical_frame(output.prediction, output.view))
+    return joined(steps)
+
+
+def joined(steps: list[Recovered]) -> Recovered:
+    """One frame after the other as one batch."""
+    prediction = PosePrediction(
         *(
             torch.cat([getattr(step.prediction, f.name) for step in steps], 1)
             for f in fields(PosePrediction)
         )
     )
     return Recovered(
-        joined,
+        prediction,
         torch.cat([step.rotations for step in steps], 1),
         torch.cat([step.pelvis for step in steps], 1),
     )
 
 
-def _in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
+def in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
+    """What a network said before its view camera, before the camera."""
     return Recovered(
         prediction, out_of_view(prediction.rotations, view), pelvis_of(prediction.place, view)
     )

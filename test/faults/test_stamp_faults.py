@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rosgraph_msgs.msg import Clock
 
@@ -111,6 +112,9 @@ def test_a_simulated_clock_that_jumps_or_stands_still(node: FaultNode, graph):
     try:
         diagnosed("a clock that nobody publishes")
         node.wait_until(clock.get_subscription_count, "the node to listen to /clock")
+        node.answer(count=1, first=3)
+        node.wait_until(lambda: "no time has come on /clock" in node.status().message, "why")
+        assert node.status().level == DiagnosticStatus.WARN
         for seconds in (1000, 5000, 10, 10):
             message = Clock()
             message.clock.sec = seconds
@@ -120,6 +124,7 @@ def test_a_simulated_clock_that_jumps_or_stands_still(node: FaultNode, graph):
                 between=lambda m=message: clock.publish(m),
             )
             diagnosed(f"a clock at {seconds} s")
+            assert "/clock" not in node.status().message
             assert len(node.answer(count=1, first=3).persons) == 1
     finally:
         simulated.bool_value = False
