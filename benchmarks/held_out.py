@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 
 import torch
 
@@ -28,6 +29,7 @@ from d3pose_core.evaluation.held_out import (
     held_out_batches,
     score,
     truth_in_loop,
+    with_sides_kept,
 )
 from d3pose_core.evaluation.reliability import RADIUS_M, joint_errors, reliability
 from d3pose_core.evaluation.rendered import limb_scores
@@ -72,9 +74,13 @@ def main() -> None:
     if args.rendered:
         recorded = RenderedSet.load(*args.rendered)
         network = limb_scores(model, recorded, body)
+        kept = limb_scores(model, recorded, body, partial(with_sides_kept, body=body))
         print(f"rendered people, {len(recorded)} clips, 12 limb joints, mid-hip aligned:")
         for name, own in landmark_scores(recorded).items():
-            print(f"  {name:10s} BlazePose {own:7.2f}   D3Pose {network[name]:7.2f}")
+            print(
+                f"  {name:10s} BlazePose {own:7.2f}   D3Pose {network[name]:7.2f}   with sides kept "
+                f"{kept[name]:7.2f}"
+            )
 
     observations = batches[0].observations
     for people in (1, 4, 8):

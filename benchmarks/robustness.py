@@ -4,12 +4,14 @@ and landmarks as exact as those of a real person in good light.
     python benchmarks/robustness.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
 
 The same held-out sequences every time (d3pose_core/evaluation/held_out.py), changed as the row says.
+First the network alone, then with left and right kept apart before it (d3pose_core/sides.py), as on a robot.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from functools import partial
 
 import torch
 
@@ -18,7 +20,7 @@ from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import rolled
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.evaluation.held_out import held_out_batches, score
+from d3pose_core.evaluation.held_out import free_run, held_out_batches, score, with_sides_kept
 from d3pose_core.evaluation.robustness import facing, in_runs, lost, sides_mistaken
 from d3pose_core.model.checkpoint import load_model
 
@@ -66,14 +68,22 @@ def main() -> None:
         "sides mistaken in 35 %, runs of 1 s": [
             sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in plain
         ],
+        f"errors times {CLEAR}, and sides in runs of 1 s": [
+            sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in clear
+        ],
         "not found in 20 %, runs of 0.2 s": [lost(b, in_runs(b, 0.2, 0.2, rng)) for b in plain],
     }
-    print(f"{'':40s}{'MPJPE':>8s}{'PA':>8s}{'accel':>8s}   mm, mm, mm/frame^2")
+    runs = (free_run, partial(with_sides_kept, body=body))
+    heads = "".join(f"{head:>8s}" for head in ("MPJPE", "PA", "accel"))
+    print(f"{'':40s}{heads}  {heads}   mm, mm, mm/frame^2; network, and with sides kept")
     for label, batches in rows.items():
         some = [b for b in batches if len(b.truth.betas)]
-        scores = score(model, some, body)
-        values = (scores[name] for name in ("mpjpe", "pa_mpjpe", "accel"))
-        print(f"{label:40s}" + "".join(f"{value:8.1f}" for value in values), flush=True)
+        columns = (score(model, some, body, run) for run in runs)
+        text = "  ".join(
+            "".join(f"{scores[name]:8.1f}" for name in ("mpjpe", "pa_mpjpe", "accel"))
+            for scores in columns
+        )
+        print(f"{label:40s}{text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
 from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
 from d3pose_core.runtime import AUTO
 from d3pose_core.runtime.choice import StepRuntime, open_runtime
-from d3pose_core.skeleton import NUM_LANDMARKS
+from d3pose_core.sides import LOST_S, SideVotes, keep_sides
+from d3pose_core.skeleton import NUM_JOINTS, NUM_LANDMARKS
 from d3pose_core.smoothing import OneEuroFilter
 
 # A person out of sight for longer starts afresh: the network was trained on gaps of this length.
@@ -81,6 +82,7 @@ class _Track:
         default_factory=lambda: OneEuroFilter(DISTANCE_CUTOFF_HZ, DISTANCE_SPEED_GAIN)
     )
     last: RecoveredPerson | None = None  # as of `seen_s`
+    side_votes: SideVotes = field(default_factory=lambda: SideVotes.none(1))
 
     def carried_on(self, stamp_s: float) -> list[RecoveredPerson]:
         """The person out of sight for at most CARRY_S, or nobody."""
@@ -105,6 +107,7 @@ class MeshRecovery:
         body: the body model that poses refer to.
         stage_times_ms: what the last frame cost: "observe", "network", "body".
         not_finite: how many people of the last frame were left out because their numbers were not finite.
+        turned: how many were taken the other way round than the landmark network saw them (`sides`).
         smooth_distance: whether distances from the camera are smoothed. Not where `world.PeopleInWorld`
             follows: a moving camera's distances change though people stand still.
     """
@@ -131,6 +134,7 @@ class MeshRecovery:
         self.device = next(model.parameters()).device
         self.stage_times_ms: dict[str, float] = {}
         self.not_finite = 0
+        self.turned = 0
         self._tracks: dict[int, _Track] = {}
         self._remembered: list[_Track] = []  # whose rows `_state` has
         self._state: Any = None
@@ -253,7 +257,7 @@ class MeshRecovery:
     ) -> list[RecoveredPerson]:
         """The part after `observer`: people from their landmarks in one frame."""
         started = time.perf_counter()
-        self.not_finite = 0
+        self.not_finite = self.turned = 0
         seen = {observation.track_id: observation for observation in observations}
         self._tracks = {
             track_id: track
@@ -272,6 +276,7 @@ class MeshRecovery:
         tracks = [self._tracks[track_id] for track_id in ids]
         observed = [seen.get(track_id) for track_id in ids]
         frame = self._batch(observed, tracks, stamp_s, intrinsics)
+        frame = self._keep_sides(frame, tracks, stamp_s).to(self.device)
         prediction, view, self._state = self.step.step(frame, self._state_of(tracks))
         self._remembered = tracks
         for track_id, track in zip(ids, tracks, strict=True):
@@ -320,8 +325,7 @@ class MeshRecovery:
 
         def rows(values: Sequence[np.ndarray | None], *shape: int) -> Tensor:
             filled = [np.zeros(shape) if value is None else value for value in values]
-            stacked = np.stack(filled).astype(np.float32)[:, None]
-            return torch.from_numpy(stacked).to(self.device)
+            return torch.from_numpy(np.stack(filled).astype(np.float32)[:, None])
 
         def field(name: str, *shape: int) -> Tensor:
             values = [None if o is None else getattr(o, name) for o in observations]
@@ -329,7 +333,7 @@ class MeshRecovery:
 
         rays = [None if o is None else intrinsics.rays(o.keypoints) for o in observations]
         steps = [np.asarray(stamp_s - track.stamp_s) for track in tracks]
-        seen = torch.tensor([[o is not None] for o in observations], device=self.device)
+        seen = torch.tensor([[o is not None] for o in observations])
         return ObservationBatch(
             rays=rows(rays, NUM_LANDMARKS, 2),
             depth_hint=field("depth_hint") / intrinsics.fx,
@@ -339,6 +343,20 @@ class MeshRecovery:
             seen=seen,
             step_s=rows(steps),
         )
+
+    def _keep_sides(
+        self, frame: ObservationBatch, tracks: list[_Track], stamp_s: float
+    ) -> ObservationBatch:
+        """The frame with everybody the right way round, as far as their last poses tell."""
+        nowhere = np.zeros((NUM_JOINTS, 3), np.float32)
+        last = np.stack([nowhere if t.last is None else t.last.joints for t in tracks])
+        known = [t.last is not None and stamp_s - t.seen_s <= LOST_S for t in tracks]
+        votes = SideVotes.stack([track.side_votes for track in tracks])
+        frame, votes, turned = keep_sides(frame, torch.from_numpy(last), torch.tensor(known), votes)
+        for track, own in zip(tracks, votes.split(), strict=True):
+            track.side_votes = own
+        self.turned = int(turned.sum())
+        return frame
 
     def _places(
         self, prediction: PosePrediction, view: ViewCamera, tracks: list[_Track], stamp_s: float

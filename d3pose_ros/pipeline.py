@@ -150,6 +150,8 @@ class FramePipeline:
             stages["tf"] = (perf_counter() - converted) * 1e3
         people = self._recovery(frame, stamp_s, intrinsics)
         stages.update(self._recovery.stage_times_ms)
+        if self._recovery.turned:
+            self._statistics.happened("people/turned")
         if self._recovery.not_finite:
             self._statistics.happened("people/not_finite")
             self._warn(

@@ -22,7 +22,8 @@ from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import tokenize
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of, project
-from d3pose_core.skeleton import LANDMARK_TO_JOINT
+from d3pose_core.sides import LOST_S, SideVotes, keep_sides
+from d3pose_core.skeleton import LANDMARK_TO_JOINT, NUM_JOINTS
 from d3pose_core.training.losses import true_past
 
 # Streaming starts from nothing; the first frames of a person count like all others, none are left
@@ -73,6 +74,29 @@ Run = Callable[[TrainingBatch], Recovered]
 def free_run(model: D3Pose, batch: TrainingBatch) -> Recovered:
     """Step by step on its own outputs, as on a robot."""
     return _stepped(model, batch, None)
+
+
+@torch.inference_mode()
+def with_sides_kept(model: D3Pose, batch: TrainingBatch, body: BodyModel) -> Recovered:
+    """As `free_run`, on observations that `keep_sides` has put right, as `MeshRecovery` does."""
+    people = len(batch.observations.seen)
+    state, votes = model.initial_state(people), SideVotes.none(people)
+    last = torch.zeros(people, NUM_JOINTS, 3)
+    age_s = torch.full((people,), torch.inf)
+    steps = []
+    for t in range(batch.observations.seen.shape[1]):
+        frame = batch.observations[:, t : t + 1]
+        age_s = age_s + frame.step_s[:, 0]
+        frame, votes, _ = keep_sides(frame, last, age_s <= LOST_S, votes)
+        output = model(frame, state.past[:, None], state)
+        state = output.state
+        recovered = in_optical_frame(output.prediction, output.view)
+        steps.append(recovered)
+        joints = recovered.joints(body) + recovered.pelvis[:, :, None]
+        seen = frame.seen[:, 0]
+        last = torch.where(seen[:, None, None], joints[:, 0], last)
+        age_s = torch.where(seen, 0.0, age_s)
+    return joined(steps)
 
 
 @torch.inference_mode()

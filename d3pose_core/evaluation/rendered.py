@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.rendered import RenderedSet
-from d3pose_core.evaluation.held_out import free_run
+from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.evaluation.held_out import Recovered, free_run
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
     mean_position_error_mm,
@@ -22,22 +25,27 @@ _HIPS = [_LIMBS.index(JOINT_NAMES.index(name)) for name in ("left_hip", "right_h
 
 
 @torch.inference_mode()
-def limb_scores(model: D3Pose, recorded: RenderedSet, body: BodyModel) -> dict[str, float]:
-    """Free-running; the measures of `data.rendered.landmark_scores`, frame for frame.
+def limb_scores(
+    model: D3Pose,
+    recorded: RenderedSet,
+    body: BodyModel,
+    run: Callable[[D3Pose, TrainingBatch], Recovered] = free_run,
+) -> dict[str, float]:
+    """The measures of `data.rendered.landmark_scores`, frame for frame; free-running unless `run` says otherwise.
 
     12 limb joints, mid-hip aligned: `mpjpe`, `pa_mpjpe` (mm), `accel` (mm/frame^2), `seen` (share).
     """
     sums: dict[str, list[Tensor]] = {"mpjpe": [], "pa_mpjpe": [], "accel": [], "seen": []}
     for batch in recorded.batches(body):
-        joints = free_run(model, batch).joints(body)
+        joints = run(model, batch).joints(body)
         found, truth = (
             root_aligned(limbs, limbs[..., _HIPS, :].mean(-2))
             for limbs in (joints[..., _LIMBS, :], batch.truth.joints[..., _LIMBS, :])
         )
         seen = batch.observations.seen
-        run = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
+        unbroken = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
         sums["mpjpe"].append(mean_position_error_mm(found, truth)[seen])
         sums["pa_mpjpe"].append(pa_mpjpe_mm(found, truth)[seen])
-        sums["accel"].append(acceleration_error_mm(found, truth)[run])
+        sums["accel"].append(acceleration_error_mm(found, truth)[unbroken])
         sums["seen"].append(seen.float().flatten())
     return {name: float(torch.cat(values).mean()) for name, values in sums.items()}

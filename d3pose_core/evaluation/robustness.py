@@ -12,31 +12,12 @@ import torch
 from torch import Tensor
 
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.skeleton import LANDMARK_MIRROR
+from d3pose_core.sides import the_other_way_round
 
 
 def sides_mistaken(batch: TrainingBatch, when: Tensor) -> TrainingBatch:
     """Front taken for back in the frames `when` [B, T]: left and right swapped, near and far too."""
-    seen = batch.observations
-    mirror = list(LANDMARK_MIRROR)
-    behind = torch.tensor([1.0, 1.0, -1.0])
-
-    def pick(changed: Tensor, x: Tensor) -> Tensor:
-        return torch.where(when.view(*when.shape, *[1] * (x.ndim - 2)), changed, x)
-
-    swapped = {
-        name: pick(getattr(seen, name)[:, :, mirror], getattr(seen, name))
-        for name in ("rays", "visibility", "presence")
-    }
-    return TrainingBatch(
-        replace(
-            seen,
-            **swapped,
-            landmarks=pick(seen.landmarks[:, :, mirror] * behind, seen.landmarks),
-            depth_hint=pick(-seen.depth_hint[:, :, mirror], seen.depth_hint),
-        ),
-        batch.truth,
-    )
+    return TrainingBatch(the_other_way_round(batch.observations, when), batch.truth)
 
 
 def lost(batch: TrainingBatch, when: Tensor) -> TrainingBatch:

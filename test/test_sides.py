@@ -1,0 +1,106 @@
+"""Left and right are kept apart where the landmark network mistakes them, and believed where it does not."""
+
+from dataclasses import fields
+from functools import partial
+
+import pytest
+import torch
+
+from d3pose_core.body import load_body
+from d3pose_core.data.landmark_noise import Realism
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.evaluation.held_out import score, with_sides_kept
+from d3pose_core.evaluation.robustness import sides_mistaken
+from d3pose_core.model.checkpoint import load_model
+from d3pose_core.sides import SideVotes, keep_sides, the_other_way_round
+from test.helpers.motion_shard import write_motion_shard
+
+FRAMES = 60
+RIGHTLY = torch.zeros(FRAMES, dtype=torch.bool)
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("free-low")
+
+
+@pytest.fixture(scope="module")
+def batch(body, tmp_path_factory):
+    """Nearly exact landmarks of people who move, and the truth."""
+    shard = write_motion_shard(tmp_path_factory.mktemp("shard") / "made_up.npz")
+    simulator = Simulator(MotionLibrary([shard], "train"), body, 3, Realism(errors=0.0))
+    times = torch.arange(FRAMES).expand(16, FRAMES) / 30.0
+    made = simulator.observe(simulator.motions.sample(times, simulator.rng), times)
+    always = made.observations.seen.all(1)
+    truth = {name: value[always] for name, value in vars(made.truth).items()}
+    return TrainingBatch(made.observations[always], type(made.truth)(**truth))
+
+
+def run(batch, mistaken, votes=None, lost_before=None):
+    """[B, T - 1] who was turned, the true joints being those of the frame before; `mistaken` [T] frames."""
+    people = len(batch.truth.betas)
+    votes = votes or SideVotes.none(people)
+    seen = the_other_way_round(batch.observations, mistaken.expand(people, -1))
+    joints = batch.truth.joints
+    turned = []
+    for t in range(1, FRAMES):
+        known = torch.full((people,), t != lost_before)
+        _, votes, now = keep_sides(seen[:, t : t + 1], joints[:, t - 1], known, votes)
+        turned.append(now)
+    return torch.stack(turned, 1)
+
+
+def test_who_is_seen_rightly_is_left_alone(batch):
+    assert not run(batch, RIGHTLY).any()
+
+
+def test_mistakes_are_found_out(batch):
+    mistaken = RIGHTLY.clone()
+    mistaken[20], mistaken[30:40] = True, True
+    turned = run(batch, mistaken)
+    assert torch.equal(turned, mistaken[1:].expand_as(turned))
+
+
+def test_what_was_mistaken_is_put_right_exactly(batch):
+    people = len(batch.truth.betas)
+    right = batch.observations[:, 1:2]
+    joints = batch.truth.joints[:, 0]
+    known = torch.full((people,), True)
+    votes = SideVotes(torch.full((people,), 5.0), torch.zeros(people))
+    mistaken = the_other_way_round(right, torch.ones_like(right.seen))
+    found, votes, turned = keep_sides(mistaken, joints, known, votes)
+    assert turned.all()
+    for field in fields(right):
+        assert torch.equal(getattr(found, field.name), getattr(right, field.name)), field.name
+    assert (votes.reversed == 1).all()
+
+
+def test_the_majority_is_believed_in_the_end(batch):
+    """The poses said the opposite of all observations; that can't be."""
+    people = len(batch.truth.betas)
+    votes = SideVotes(torch.full((people,), 15.0), torch.zeros(people))
+    turned = run(batch, ~RIGHTLY, votes)
+    assert turned[:, :10].all()
+    overruled_at = turned.int().argmin(1)
+    assert ((overruled_at > 10) & (overruled_at < 20)).all()
+
+
+def test_after_a_gap_the_observation_counts(batch):
+    mistaken = RIGHTLY.clone()
+    mistaken[20:40] = True
+    assert not run(batch, mistaken, lost_before=20)[:, 19].any()
+
+
+def test_it_helps_where_sides_are_mistaken_and_costs_nothing_where_not(batch, body):
+    """With the shipped network in the loop, as on a robot."""
+    model = load_model("d3pose-landmarks")
+    kept = partial(with_sides_kept, body=body)
+    when = torch.zeros_like(batch.observations.seen)
+    when[:, 20:26], when[:, 35:50] = True, True
+    flipped = sides_mistaken(batch, when)
+    rightly = score(model, [batch], body)["mpjpe"]
+    alone = score(model, [flipped], body)["mpjpe"]
+    put_right = score(model, [flipped], body, kept)["mpjpe"]
+    assert score(model, [batch], body, kept)["mpjpe"] == pytest.approx(rightly, abs=0.5)
+    assert put_right - rightly < 0.4 * (alone - rightly)
