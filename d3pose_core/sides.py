@@ -20,8 +20,10 @@ from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_TO_JOINT
 
 # One way round fits better if its squared misses are less than this share of the other's; else both fit.
 CLEARLY = 0.6
-# A vote counts half after 7 s. Somebody who was lost for longer than LOST_S may have turned meanwhile.
-MEMORY_S = 10.0
+# Nor does a pose say anything of an observation elsewhere: the id may have gone over to somebody else.
+ELSEWHERE_M = 0.35
+# A vote counts half after 3.5 s. Somebody who was lost for longer than LOST_S may have turned meanwhile.
+MEMORY_S = 5.0
 LOST_S = 0.3
 # A landmark that is further off is wrong either way.
 LARGEST_MISS_M = 0.3
@@ -91,7 +93,7 @@ def keep_sides(
         known: [B] bool: there is such a pose, and it is at most LOST_S old.
     """
     as_is, other = _misses(frame, last_joints)
-    asked = known & frame.seen[:, 0]
+    asked = known & frame.seen[:, 0] & _in_place(frame, last_joints)
     fits_same, fits_reversed = asked & (as_is < CLEARLY * other), asked & (other < CLEARLY * as_is)
     fade = torch.exp(-frame.step_s[:, 0] / MEMORY_S)
     same, reversed_ = fade * votes.same + fits_same, fade * votes.reversed + fits_reversed
@@ -103,6 +105,12 @@ def keep_sides(
     if turned.any():
         frame = the_other_way_round(frame, turned[:, None])
     return frame, new_votes, turned
+
+
+def _in_place(frame: ObservationBatch, last_joints: Tensor) -> Tensor:
+    """[B] bool: the limbs' landmarks are, as a whole, where the joints were."""
+    moved = (frame.rays[:, 0, _LANDMARKS] - project(last_joints[:, _JOINTS])).mean(1)
+    return moved.norm(dim=-1) * last_joints[:, 0, 2] < ELSEWHERE_M
 
 
 def _misses(frame: ObservationBatch, last_joints: Tensor) -> tuple[Tensor, Tensor]:

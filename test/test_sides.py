@@ -1,6 +1,6 @@
 """Left and right are kept apart where the landmark network mistakes them, and believed where it does not."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 
 import pytest
@@ -83,13 +83,22 @@ def test_the_majority_is_believed_in_the_end(batch):
     turned = run(batch, ~RIGHTLY, votes)
     assert turned[:, :10].all()
     overruled_at = turned.int().argmin(1)
-    assert ((overruled_at > 10) & (overruled_at < 20)).all()
+    assert ((overruled_at > 10) & (overruled_at < 20)).all()  # 15 fade, as those against them
 
 
 def test_after_a_gap_the_observation_counts(batch):
     mistaken = RIGHTLY.clone()
     mistaken[20:40] = True
     assert not run(batch, mistaken, lost_before=20)[:, 19].any()
+
+
+def test_somebody_else_under_the_same_id_is_taken_as_seen(batch):
+    mistaken = RIGHTLY.clone()
+    mistaken[20:] = True
+    moved = replace(batch.observations, rays=batch.observations.rays.clone())
+    moved.rays[:, 20, :, 0] += 1.0 / batch.truth.pelvis[:, 20, None, 2]  # a metre to the right
+    turned = run(TrainingBatch(moved, batch.truth), mistaken)
+    assert not turned[:, 19].any()
 
 
 def test_it_helps_where_sides_are_mistaken_and_costs_nothing_where_not(batch, body):
