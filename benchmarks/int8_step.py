@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/int8_step.py SHARD.npz [--sequences 64] [--weights W]
 
 The matrix products of the graph are quantized dynamically (`onnxruntime.quantization`, weights int8 by
-column, activations uint8 when they are met); the rest stays float32. Printed are the median times of steps in turns,
-and the errors on held-out people, each on its own outputs as on a robot. Needs the package onnx.
+column, activations uint8 when they are met); the rest stays float32. Printed are the median times of steps in
+turns, and the errors on held-out people, each on its own outputs as on a robot. Needs the package onnx.
 """
 
 from __future__ import annotations

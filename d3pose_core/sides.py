@@ -1,10 +1,10 @@
 """Left and right, kept apart over time.
 
 A landmark network now and then takes a person's front for their back, for a frame or for seconds: left and
-right change places, near becomes far. No person turns about within a frame. So where an observation fits the
-last recovered pose clearly better the other way round, it is turned before the network reads it. The last pose
-may be what is wrong, above all in the beginning; so the observations vote: once most of those of the last
-while have seen the person the other way round, they are believed.
+right change places, near becomes far. No person turns about within a frame. So where an observation fits
+the last recovered pose clearly better the other way round, it is turned before the network reads it. The last
+pose may be what is wrong, above all in the beginning; so the observations vote: once most of those of the
+last while have seen the person the other way round, they are believed.
 """
 
 from __future__ import annotations
