@@ -31,7 +31,7 @@ def limb_scores(
     body: BodyModel,
     run: Callable[[D3Pose, TrainingBatch], Recovered] = free_run,
 ) -> dict[str, float]:
-    """The measures of `data.rendered.landmark_scores`, frame for frame; free-running unless `run` says otherwise.
+    """The measures of `data.rendered.landmark_scores`, frame for frame; free-running, or as `run` says.
 
     12 limb joints, mid-hip aligned: `mpjpe`, `pa_mpjpe` (mm), `accel` (mm/frame^2), `seen` (share).
     """
