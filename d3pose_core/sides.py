@@ -33,7 +33,6 @@ _LANDMARKS = [landmark for landmark, _ in LANDMARK_TO_JOINT]
 _JOINTS = [joint for _, joint in LANDMARK_TO_JOINT]
 _HIPS = [_JOINTS.index(JOINT_NAMES.index(name)) for name in ("left_hip", "right_hip")]
 _MIRRORED = [LANDMARK_MIRROR[landmark] for landmark in _LANDMARKS]
-_REVERSE = (1.0, 1.0, -1.0)  # near and far
 _NEAREST_M = 0.2
 
 
@@ -62,10 +61,16 @@ class SideVotes:
         ]
 
 
-def the_other_way_round(seen: ObservationBatch, when: Tensor) -> ObservationBatch:
-    """Front taken for back in the frames `when` [B, T]: left and right exchanged, near and far too."""
+def the_other_way_round(
+    seen: ObservationBatch, when: Tensor, depth: Tensor | None = None
+) -> ObservationBatch:
+    """Front taken for back in the frames `when` [B, T]: left and right exchanged, and near and far.
+
+    `depth` [B, T]: factor of the depths instead of -1, for in the first frames of a mistake they may be right.
+    """
     mirror = list(LANDMARK_MIRROR)
-    behind = seen.landmarks.new_tensor(_REVERSE)
+    if depth is None:
+        depth = torch.full_like(seen.step_s, -1.0)
 
     def pick(changed: Tensor, x: Tensor) -> Tensor:
         return torch.where(when.view(*when.shape, *[1] * (x.ndim - 2)), changed, x)
@@ -74,11 +79,13 @@ def the_other_way_round(seen: ObservationBatch, when: Tensor) -> ObservationBatc
         name: pick(getattr(seen, name)[:, :, mirror], getattr(seen, name))
         for name in ("rays", "visibility", "presence")
     }
+    x, y, z = seen.landmarks[:, :, mirror].unbind(-1)
+    landmarks = torch.stack([x, y, z * depth[..., None]], -1)
     return replace(
         seen,
         **exchanged,
-        landmarks=pick(seen.landmarks[:, :, mirror] * behind, seen.landmarks),
-        depth_hint=pick(-seen.depth_hint[:, :, mirror], seen.depth_hint),
+        landmarks=pick(landmarks, seen.landmarks),
+        depth_hint=pick(seen.depth_hint[:, :, mirror] * depth[..., None], seen.depth_hint),
     )
 
 
@@ -92,7 +99,8 @@ def keep_sides(
         last_joints: [B, 24, 3] SMPL joints of the newest recovered pose, m, camera optical frame.
         known: [B] bool: there is such a pose, and it is at most LOST_S old.
     """
-    as_is, other = _misses(frame, last_joints)
+    as_is, near_is_near, near_is_far = _misses(frame, last_joints)
+    other = torch.minimum(near_is_near, near_is_far)
     asked = known & frame.seen[:, 0] & _in_place(frame, last_joints)
     fits_same, fits_reversed = asked & (as_is < CLEARLY * other), asked & (other < CLEARLY * as_is)
     fade = torch.exp(-frame.step_s[:, 0] / MEMORY_S)
@@ -103,7 +111,8 @@ def keep_sides(
     )
     turned = fits_reversed & ~overruled
     if turned.any():
-        frame = the_other_way_round(frame, turned[:, None])
+        depth = torch.where(near_is_far <= near_is_near, -1.0, 1.0)
+        frame = the_other_way_round(frame, turned[:, None], depth[:, None])
     return frame, new_votes, turned
 
 
@@ -113,10 +122,10 @@ def _in_place(frame: ObservationBatch, last_joints: Tensor) -> Tensor:
     return moved.norm(dim=-1) * last_joints[:, 0, 2] < ELSEWHERE_M
 
 
-def _misses(frame: ObservationBatch, last_joints: Tensor) -> tuple[Tensor, Tensor]:
+def _misses(frame: ObservationBatch, last_joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean squared distance of the limbs' landmarks from the joints, in the image and about the hips, m^2.
 
-    [B] as they were observed, and [B] the other way round.
+    [B] as they were observed; with left and right exchanged; and near and far, too.
     """
     joints, pelvis = last_joints[:, _JOINTS], last_joints[:, 0]
     places = project(joints)
@@ -124,12 +133,12 @@ def _misses(frame: ObservationBatch, last_joints: Tensor) -> tuple[Tensor, Tenso
     facing = look_at_rotation(project(pelvis))  # the metric landmarks' axes
     metric = (joints - joints[:, _HIPS].mean(1, keepdim=True)) @ facing
 
-    def miss(landmarks: list[int], near_and_far: Tensor) -> Tensor:
+    def miss(landmarks: list[int], depth: float) -> Tensor:
         image = (frame.rays[:, 0, landmarks] - places) * distance
-        about_hips = frame.landmarks[:, 0, landmarks] * near_and_far - metric
+        observed = frame.landmarks[:, 0, landmarks]
+        about_hips = observed * observed.new_tensor([1.0, 1.0, depth]) - metric
         parts = torch.stack([image.square().sum(-1), about_hips.square().sum(-1)])
         weight = frame.visibility[:, 0, landmarks].clamp_min(LEAST_WEIGHT)
         return (parts.clamp_max(LARGEST_MISS_M**2).sum(0) * weight).sum(-1) / weight.sum(-1)
 
-    reverse = frame.landmarks.new_tensor(_REVERSE)
-    return miss(_LANDMARKS, torch.ones_like(reverse)), miss(_MIRRORED, reverse)
+    return miss(_LANDMARKS, 1.0), miss(_MIRRORED, 1.0), miss(_MIRRORED, -1.0)
