@@ -13,7 +13,12 @@ from d3pose_core.model.confidence import probability_within
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import PersonObservation
 from d3pose_core.recovery import CARRY_S, MEMORY_S
-from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, LANDMARK_TO_JOINT
+from d3pose_core.skeleton import (
+    JOINT_NAMES,
+    LANDMARK_MIRROR,
+    LANDMARK_NAMES,
+    LANDMARK_TO_JOINT,
+)
 from d3pose_core.video import ClipReader
 
 CAMERA = Intrinsics.from_hfov(60, 640, 480)
@@ -104,6 +109,25 @@ def test_the_mesh_the_joints_and_the_parameters_agree(recovery, observer):
     vertices = recovery.body.vertices(person)
     assert (vertices.min(0) < person.joints.min(0)).all()
     assert (vertices.max(0) > person.joints.max(0)).all()
+
+
+def test_front_taken_for_back_for_a_moment_turns_nobody(recovery, observer):
+    """Their neighbour, who is seen rightly all the while, is not touched."""
+    right, other = standing_person(1, x_m=-1.0), standing_person(2, x_m=1.2)
+    mirror = list(LANDMARK_MIRROR)
+    mistaken = replace(
+        right,
+        keypoints=right.keypoints[mirror],
+        landmarks=right.landmarks[mirror] * (1, 1, -1),
+        depth_hint=-right.depth_hint[mirror],
+    )
+    before = run(recovery, observer, [right, other], 30)
+    assert recovery.turned == 0
+    for i in range(30, 36):
+        after = run(recovery, observer, [mistaken, other], 1, start=i)
+        assert recovery.turned == 1
+    for person, earlier in zip(after, before, strict=True):
+        assert np.allclose(person.joints, earlier.joints, atol=0.02)
 
 
 def test_people_are_recovered_side_by_side_as_alone(recovery, observer):
