@@ -140,6 +140,18 @@ def fingerprint(source: Path) -> str:
     return digest.hexdigest()
 
 
+def remove_results(folder: Path, source: Path | None = None) -> None:
+    """Of an earlier run; never what the new one reads, `source`. Raises InputError where it is forbidden."""
+    kept = None if source is None else source.resolve()
+    for name in RESULTS:
+        path = folder / name
+        try:
+            if kept not in (path.resolve(), folder.resolve()):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"can't make room for results in {folder}: {error}") from error
+
+
 def begin(folder: Path, record: Record, anew: bool = False) -> bool:
     """Makes a recording's folder ready for an attempt: nothing in it says that it is done, or has failed.
 
@@ -163,8 +175,8 @@ def begin(folder: Path, record: Record, anew: bool = False) -> bool:
             and earlier.entries.get("version") == package_version()
         )
         if not goes_on:
-            for name in (STARTED, *RESULTS):
-                (folder / name).unlink(missing_ok=True)
+            (folder / STARTED).unlink(missing_ok=True)
+            remove_results(folder)
             record.save(folder / STARTED)
     except OSError as error:
         raise InputError(f"can't make room for results in {folder}: {error}") from error

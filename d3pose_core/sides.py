@@ -66,7 +66,7 @@ def the_other_way_round(
 ) -> ObservationBatch:
     """Front taken for back in the frames `when` [B, T]: left and right exchanged, and near and far.
 
-    `depth` [B, T]: factor of the depths instead of -1, for in the first frames of a mistake they may be right.
+    `depth` [B, T]: factor of the depths instead of -1; in a mistake's first frames they may be right.
     """
     mirror = list(LANDMARK_MIRROR)
     if depth is None:

@@ -232,6 +232,10 @@ def _is_playlist(path: Path) -> bool:
     return is_text and not start.startswith((b"RIFF", b"YUV4MPEG2"))  # of AVI and raw video
 
 
+# OpenCV writes a rate as a fraction of whole numbers, to 0.001, and MPEG-4 takes none over 65535.
+_FINEST_RATE = 65.0
+
+
 class ClipWriter:
     """Writes an mp4, in H.264 where the installed OpenCV can and in MPEG-4 part 2 (mp4v) else.
 
@@ -243,12 +247,14 @@ class ClipWriter:
     """
 
     def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
-        """`size` (width, height), px; both must be even, as the codecs want it."""
+        """`size` (width, height), px; both must be even, as the codecs want it. Rates over 65 are rounded."""
         if size[0] % 2 or size[1] % 2:
             raise InputError(f"a clip's width and height must be even, got {size[0]} x {size[1]}")
         self.path = Path(path)
         self.size = size
         self._written = 0
+        if fps > _FINEST_RATE:
+            fps = round(fps, 1)
         for codec in CODECS:
             with quiet_opencv():
                 fourcc = cv2.VideoWriter.fourcc(*codec)

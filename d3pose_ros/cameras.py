@@ -33,11 +33,11 @@ class SharedRecovery:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # Weak: after the cleanup of all nodes nothing may stay in the device's memory.
-        self._in_use: dict[tuple[str, str, str], WeakSet[MeshRecovery]] = {}
+        self._in_use: dict[tuple[str, str, str, str], WeakSet[MeshRecovery]] = {}
 
     def __call__(self, values: NodeParameters) -> MeshRecovery:
         """The recovery of one node. Raises D3PoseError."""
-        key = (values.weights, values.device, values.body)
+        key = (values.weights, values.device, values.body, values.runtime)
         with self._lock:
             in_use = self._in_use.setdefault(key, WeakSet())
             loaded = next(iter(in_use), None)

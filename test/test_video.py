@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
-from d3pose_core.video import ClipReader, View
+from d3pose_core.video import ClipReader, ClipWriter, View
 
 WIDTH, HEIGHT, FPS, FRAMES = 64, 48, 25.0, 40
 
@@ -188,3 +188,12 @@ def test_a_full_disk_is_noticed(tmp_path):
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "clip.mp4")]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "clip.mp4: the clip is damaged; is the disk full" in said
+
+
+@pytest.mark.parametrize("fps", [23.976, 29.97, 59.94, 73.219, 90.1234, 239.7612, 1000.0])
+def test_any_cameras_rate_can_be_written(tmp_path: Path, fps: float):
+    path = tmp_path / "clip.mp4"
+    with ClipWriter(path, fps, (64, 48)) as writer:
+        for _ in range(3):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    assert ClipReader(path).fps == pytest.approx(fps, rel=2e-3)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from d3pose_core.errors import D3PoseError
 
@@ -18,17 +20,27 @@ SUBCOMMANDS = (
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141  # as of a command that SIGPIPE ends
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns the exit status; 2 for an error that the user can mend."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    # None where they were closed before the start, as with `2>&-`.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     try:
         args = _parser(argv).parse_args(argv)  # imports the subcommand, which may take seconds
-        return args.run(args)
+        status = args.run(args)
+        sys.stdout.flush()
+        return status
     except D3PoseError as error:
         print(f"d3pose: error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as in `d3pose ... | head`. Python flushes it at its end.
+        with _nowhere() as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
     except OSError as error:
         # Of a file that nobody checked: a name that is too long, a lost network drive, ...
         print(f"d3pose: error: the system refused: {error}", file=sys.stderr)
@@ -36,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("d3pose: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:

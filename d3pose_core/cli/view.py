@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
             f"the page needs ROS 2 and d3pose_ros' messages: {error}; `d3pose doctor` says what is missing"
         ) from error
     name = "/" + args.node.strip("/")
-    run_view(ViewOptions(watched=name, image=args.image, host=args.host, port=args.port))
+    image = args.image and "/" + args.image.strip("/")
+    run_view(ViewOptions(watched=name, image=image, host=args.host, port=args.port))
     return 0
 
 

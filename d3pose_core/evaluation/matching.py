@@ -22,9 +22,9 @@ class MatchingRule:
     max_gap_s: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.max_distance_m > 0 and self.max_gap_s >= 0):
+        if not (0 < self.max_distance_m < np.inf and 0 <= self.max_gap_s < np.inf):
             raise InputError(
-                f"the greatest distance must be positive and the greatest gap not negative, got "
+                f"the greatest distance must be positive, the greatest gap not negative, both finite; got "
                 f"{self.max_distance_m} m and {self.max_gap_s} s"
             )
 

@@ -11,6 +11,7 @@ from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import JOINT_NAMES
 
+_MOST_FRAMES = 10_000_000  # four days at 30 Hz
 _PARAMETERS = {"global_orient": (3,), "body_pose": (23, 3), "betas": (10,), "transl": (3,)}
 
 
@@ -97,7 +98,7 @@ def load_tracks(path: Path) -> Tracks:
     if "frame_times" in arrays:
         frame_times = np.unique(arrays["frame_times"].astype(np.float64))
     else:
-        frame_times = _frame_times(time, arrays.get("frame"))
+        frame_times = _frame_times(path, time, arrays.get("frame"))
     given = [name for name in _PARAMETERS if name in arrays]
     parameters = None
     if len(given) == len(_PARAMETERS):
@@ -127,7 +128,7 @@ def _check_kinds(path: Path, arrays: dict[str, np.ndarray]) -> None:
             raise InputError(f"{path}: {name} can't be {array.dtype} {list(array.shape)}")
 
 
-def _frame_times(time: np.ndarray, frame: np.ndarray | None) -> np.ndarray:
+def _frame_times(path: Path, time: np.ndarray, frame: np.ndarray | None) -> np.ndarray:
     """Times of all frames from the first to the last that has a row; those in between by interpolation."""
     if frame is None or not len(time):
         return np.unique(time)
@@ -135,6 +136,10 @@ def _frame_times(time: np.ndarray, frame: np.ndarray | None) -> np.ndarray:
     known = time[first]
     if len(frames) < 2:
         return known
+    if not 0 <= frames[0] <= frames[-1] < _MOST_FRAMES:
+        raise InputError(
+            f"{path}: frame goes from {frames[0]} to {frames[-1]}; indices must be 0 to {_MOST_FRAMES - 1}"
+        )
     every = np.arange(0, frames[-1] + 1)
     times = np.interp(every, frames, known)
     step = (known[1] - known[0]) / (frames[1] - frames[0])

@@ -21,6 +21,9 @@ AXES: dict[str, np.ndarray] = {
 }
 
 
+MOST_FRAMES = 1_000_000  # nine hours at 30 Hz
+
+
 @dataclass(frozen=True)
 class MotionTrack:
     """T frames of one person, one shape throughout."""
@@ -58,7 +61,13 @@ class MotionTrack:
                 f"the rate must be a positive number of frames a second, got {rate_hz}"
             )
         # A grid point that rounding puts just behind the last frame is that frame.
-        count = 1 + int(np.floor((self.time_s[-1] - self.time_s[0]) * rate_hz + 1e-3))
+        steps = np.floor((self.time_s[-1] - self.time_s[0]) * rate_hz + 1e-3)
+        if not steps < MOST_FRAMES:
+            raise InputError(
+                f"track {self.track_id} lasts {self.time_s[-1] - self.time_s[0]:g} s, which at {rate_hz:g} "
+                f"frames a second is more than {MOST_FRAMES} frames: give a lower rate"
+            )
+        count = 1 + int(steps)
         time_s = self.time_s[0] + np.arange(count) / rate_hz
         place = np.interp(time_s, self.time_s, np.arange(len(self.time_s)))
         before = np.floor(place).astype(int)
@@ -115,6 +124,9 @@ def _track(table: PeopleTable, track_id: int) -> MotionTrack:
     time_s, first = np.unique(table.time[rows], return_index=True)
     rows = rows[first]
     pose = np.concatenate([table.global_orient[rows][:, None], table.body_pose[rows]], 1)
+    numbers = (time_s, pose, table.joints[rows, 0], table.betas[rows[-1]])
+    if not all(np.isfinite(array).all() for array in numbers):
+        raise InputError(f"track {track_id} of the recording holds numbers that are nan or inf")
     return MotionTrack(
         track_id=track_id,
         time_s=time_s,

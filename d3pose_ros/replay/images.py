@@ -75,8 +75,11 @@ class BagImages:
         self._order = order[:max_images]
         self.stamps_ns = [stamps[position] for position in self._order]
         self.frame_count = len(self.stamps_ns)
-        # The first that is a time.
-        self.start_ns = next((ns for ns in self.stamps_ns if ns >= 0), self.stamps_ns[0])
+        # The first that is a time; 0 is what a driver says before it knows it.
+        stamped = [ns for ns in self.stamps_ns if ns > 0] or [
+            ns for ns in self.stamps_ns if ns >= 0
+        ]
+        self.start_ns = stamped[0] if stamped else self.stamps_ns[0]
         self.fps = _usual_rate(self.stamps_ns)
         self.dropped: dict[str, int] = {}
 
@@ -176,17 +179,25 @@ class RecordedCamera:
         self._infos = [info for _, info in infos]
 
     def __call__(self, stamp_ns: int, width: int, height: int) -> Intrinsics:
-        """For one image; InputError where camera_info is of an uncalibrated or another camera."""
-        index = max(0, bisect.bisect_right(self._stamps, stamp_ns) - 1)
-        try:
-            return calibration.intrinsics(self._infos[index], width, height, self._rectified)
-        except calibration.CalibrationError as error:
-            if error.usable is None:
-                raise
-            if not self._warned:
-                logger.warning("%s", error)
-            self._warned = True
-            return error.usable
+        """For one image. Where its own camera_info can't be used, the nearest one before or after that can.
+
+        Raises InputError where none can.
+        """
+        own = max(0, bisect.bisect_right(self._stamps, stamp_ns) - 1)
+        problem: calibration.CalibrationError | None = None
+        for index in (*range(own, -1, -1), *range(own + 1, len(self._infos))):
+            try:
+                found = calibration.intrinsics(self._infos[index], width, height, self._rectified)
+            except calibration.CalibrationError as error:
+                problem = problem or error
+                if error.usable is None:
+                    continue
+                found = error.usable
+            if problem is not None and not self._warned:
+                logger.warning("image of %.9f s: %s", stamp_ns * 1e-9, problem)
+                self._warned = True
+            return found
+        raise InputError(f"{self.topic}: {problem}; here: give --hfov or --intrinsics")
 
 
 def _raw_messages(path: Path, topic: BagTopic) -> Iterator[tuple[int, bytes]]:

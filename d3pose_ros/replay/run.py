@@ -15,6 +15,7 @@ from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.errors import InputError
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
+from d3pose_core.recordings import remove_results
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.resume import ResumableRun, settings_of
 from d3pose_core.runtime import AUTO
@@ -90,6 +91,10 @@ def run_replay(
         )
         settings = settings_of(options, options.bag) | {"image": topic.name, "camera": source}
         run = ResumableRun(options.out, settings, options.resume)
+        if not options.resume:
+            remove_results(
+                options.out, options.bag
+            )  # a run that fails must leave no mixture of two
         with bars(images.frame_count, "replay", "image") as bar:
             replayed = replay_offline(images, recovery, bag, bar.update, run)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()

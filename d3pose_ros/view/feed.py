@@ -130,7 +130,8 @@ def pinhole_of(persons: list[SmplPerson], size: list[int] | None) -> dict[str, f
         -1, 3
     )
     pixels = np.array([person.joints_2d for person in persons], np.float64).reshape(-1, 2)
-    seen = np.isfinite(pixels).all(axis=1) & (joints[:, 2] > 0.05)
+    known = np.isfinite(pixels).all(axis=1) & np.isfinite(joints).all(axis=1)
+    seen = known & (joints[:, 2] > 0.05)
     if seen.sum() < 8:
         return None
     rays, pixels = joints[seen, :2] / joints[seen, 2:], pixels[seen]
@@ -151,9 +152,11 @@ def _encode(image: Image | CompressedImage | None) -> tuple[bytes, list[int] | N
         return b"", None
     height, width = picture.shape[:2]
     if width > MAX_WIDTH:
-        shrunk = (MAX_WIDTH, round(height * MAX_WIDTH / width))
+        shrunk = (MAX_WIDTH, max(1, round(height * MAX_WIDTH / width)))
         picture = cv2.resize(picture, shrunk, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    done, data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    if not done:  # JPEG ends at 65535 pixels
+        return b"", None
     return data.tobytes(), [width, height]
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
+from d3pose_core.errors import InputError
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.replay.topics import COMPRESSED_TYPE, IMAGE_TYPE
 from d3pose_ros.view.feed import Feed
@@ -100,7 +103,12 @@ class ViewNode(Node):
 
 
 def run_view(options: ViewOptions) -> None:
-    """Serves until SIGINT or SIGTERM. Raises InputError if the address can't be had."""
+    """Serves until SIGINT or SIGTERM. Raises InputError for an address that can't be had, or no ROS name."""
+    for topic in (f"{options.watched}/people", *([options.image] if options.image else [])):
+        try:
+            validate_full_topic_name(topic)
+        except InvalidTopicNameException as error:
+            raise InputError(f"{topic} is no topic's full name: {error}") from error
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,11 +126,16 @@ def run_view(options: ViewOptions) -> None:
                 flush=True,
             )
         while not stopped:
-            executor.spin_once(timeout_sec=0.2)
+            try:
+                executor.spin_once(timeout_sec=0.2)
+            except ExternalShutdownException:
+                break
+            except Exception as error:  # one message that is odd must not end the page
+                node.get_logger().error(
+                    f"a callback failed, the page goes on: {error!r}", throttle_duration_sec=5.0
+                )
         server.close()
         node.destroy_node()
-    except ExternalShutdownException:
-        pass
     finally:
         executor.shutdown()
         rclpy.try_shutdown()

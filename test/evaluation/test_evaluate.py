@@ -154,6 +154,24 @@ def test_other_frames_and_other_times_are_refused() -> None:
         evaluate(ours, tracks(later, frame_times=later["time"]), SMPL24)
 
 
+@pytest.mark.parametrize(
+    "limits", [(0.0, 0.1), (np.inf, 0.1), (np.nan, 0.1), (1.0, -1.0), (1.0, np.inf)]
+)
+def test_limits_must_be_numbers(limits: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="both finite"):
+        MatchingRule(*limits)
+
+
+@pytest.mark.parametrize("last", [10**12, -1])
+def test_frames_that_no_recording_has_are_refused(tmp_path: Path, last: int) -> None:
+    columns = person(1, 0.0, ALL)
+    frame = np.arange(len(columns["time"]))
+    frame[-1 if last > 0 else 0] = last
+    np.savez(tmp_path / "people.npz", **columns, frame=frame)
+    with pytest.raises(InputError, match="indices must be 0 to"):
+        load_tracks(tmp_path / "people.npz")
+
+
 def with_bodies(track_id: int, bend: float, body_model: str = "free-mid") -> Tracks:
     """Someone standing with one elbow bent, as a body and its joints."""
     body = load_body("free-low")

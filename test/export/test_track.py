@@ -99,3 +99,17 @@ def test_a_single_frame_has_a_rate(people):
     assert len(one.time_s) == 1
     with pytest.raises(InputError, match="positive number of frames a second, got 0"):
         one.resampled(0)
+
+
+@pytest.mark.parametrize("name", ["time", "body_pose", "joints", "betas"])
+def test_numbers_that_are_none_are_refused(people, name):
+    damaged = getattr(people, name).copy()
+    damaged[-1] = np.nan
+    with pytest.raises(InputError, match="nan or inf"):
+        tracks_of(replace(people, **{name: damaged}))
+
+
+def test_a_rate_that_would_fill_the_memory_is_refused(people):
+    (track,) = tracks_of(people, 8)
+    with pytest.raises(InputError, match="give a lower rate"):
+        track.resampled(1e12)

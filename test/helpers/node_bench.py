@@ -26,7 +26,7 @@ class StandInRecovery:
         self.calls = []
         self.resets = 0
         self.error = None
-        self.not_finite = 0
+        self.not_finite = self.turned = 0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 

@@ -91,6 +91,7 @@ def test_weights_are_loaded_once_and_freed_with_the_last(shared):
     assert shared(NodeParameters(stature_m=1.2)).stature_m == 1.2
     assert shared(NodeParameters()).stature_m is None
     assert shared(NodeParameters(body="free-mid")).body is not front.body
+    assert shared(NodeParameters(runtime="torch")).step.runtime == "torch"
     model = weakref.ref(front.model)
     del front
     gc.collect()

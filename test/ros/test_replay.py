@@ -12,10 +12,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from d3pose_core.cli.main import main
 from d3pose_core.errors import InputError
 from d3pose_core.recording import PeopleTable
+from d3pose_core.recordings import RESULTS, remove_results
 from d3pose_core.video import ClipReader
 from d3pose_ros.bag import open_bag, read_bag, typestore
 from d3pose_ros.images import to_bgr
-from d3pose_ros.replay.images import BagImages, stamp_order
+from d3pose_ros.replay.images import BagImages, RecordedCamera, stamp_order
 from d3pose_ros.replay.topics import (
     IMAGE_TYPE,
     BagTopic,
@@ -280,3 +281,47 @@ def test_live_through_the_real_node(bag: Path, tmp_path: Path) -> None:
     assert stamps <= {START_NS + index * 10**9 // 30 for index in range(FRAMES)}
     assert 0 < summary["latency_ms"]["p50"] < 60_000
     assert PeopleTable.load(tmp_path / "people.npz").intrinsics.width == CAMERA.width
+
+
+def test_a_first_image_stamped_zero_shifts_nobodys_time(tmp_path: Path) -> None:
+    topic = image_bag(tmp_path / "bag", [0, 1_700_000_000 * 10**9, 1_700_000_001 * 10**9])
+    images = BagImages(tmp_path / "bag", topic, lambda *_: CAMERA)
+    assert images.start_ns == 1_700_000_000 * 10**9
+    assert [image.time_s for image in images][1:] == [0.0, 1.0]
+
+
+def test_a_camera_info_that_fails_in_the_middle_is_bridged(bag: Path, caplog) -> None:
+    camera = RecordedCamera(bag, INFO, IMAGE)
+    size = CAMERA.width, CAMERA.height
+    first, second = camera._stamps[:2]
+    good = camera(second, *size)
+    camera._infos[1].k = np.zeros(9)
+    assert camera(second, *size) == good
+    assert "is not calibrated" in caplog.text
+    camera._infos[0].k = np.zeros(9)  # nothing before is of use: the next one after
+    assert camera(first, *size) == good
+    for info in camera._infos:
+        info.k = np.zeros(9)
+    with pytest.raises(InputError, match="give --hfov or --intrinsics"):
+        camera(first, *size)
+
+
+def test_a_run_that_fails_leaves_no_mixture_with_an_earlier_one(tmp_path: Path, capsys) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    image_bag(source, [10**9 + i * 33_000_000 for i in range(4)], sizes=[5] * 4)
+    out.mkdir()
+    for name in ("people.npz", "summary.json"):
+        (out / name).write_text("of an earlier run")
+    command = ["replay", str(source), "--out", str(out), "--hfov", "60", "--body", "free-low"]
+    assert main(command) == 2
+    assert "no image of" in capsys.readouterr().err
+    assert not [name for name in ("people.npz", "summary.json") if (out / name).exists()]
+
+
+def test_what_is_read_is_never_removed(tmp_path: Path) -> None:
+    for name in RESULTS:
+        (tmp_path / name).touch()
+    remove_results(tmp_path, tmp_path)
+    assert all((tmp_path / name).exists() for name in RESULTS)
+    remove_results(tmp_path, tmp_path / "people.mcap")
+    assert [name for name in RESULTS if (tmp_path / name).exists()] == ["people.mcap"]

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from d3pose_core.recovery import RecoveredPerson
 from d3pose_ros.messages import people_to_message
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.view.feed import Feed, pinhole_of
+from d3pose_ros.view.node import ViewOptions, run_view
 from d3pose_ros.view.server import ViewServer, is_loopback
 
 CAMERA = Intrinsics(70, 71, 30, 25, 64, 48)
@@ -119,6 +121,33 @@ def test_the_camera_is_found_from_joints_and_pixels(make_image, standing) -> Non
         point.y, point.z = point.z, -point.y
     assert pinhole_of(message.persons, [64, 48]) is None
     assert pinhole_of([], [64, 48]) is None
+
+
+@pytest.mark.parametrize("size", [(4000, 1), (1, 70000), (70000, 1)])
+def test_images_of_odd_sizes_end_nothing(feed: Feed, make_image, size) -> None:
+    width, height = size
+    image = make_image(2.0)
+    image.width, image.height, image.step = width, height, 3 * width
+    image.data = array("B", bytes(3 * width * height))
+    feed.on_image(image)
+    content, _ = opened(feed.wait(0, 0.0)[1])
+    assert content["people"] is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_joints_that_are_no_numbers_end_nothing(make_image, standing, value) -> None:
+    message = people(make_image(1.0), standing)
+    message.persons[0].joints[0].x = value
+    assert pinhole_of(message.persons, [64, 48]) is not None
+    for joint in message.persons[0].joints:
+        joint.x = value
+    assert pinhole_of(message.persons, [64, 48]) is None
+
+
+@pytest.mark.parametrize("names", [{"watched": "/my-robot/d3pose"}, {"image": "/a b"}])
+def test_names_that_ros_does_not_take_are_refused_at_once(names) -> None:
+    with pytest.raises(InputError, match="no topic's full name"):
+        run_view(ViewOptions(**names))
 
 
 @pytest.fixture
