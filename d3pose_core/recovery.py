@@ -350,9 +350,9 @@ class MeshRecovery:
         """The frame with everybody the right way round, as far as their last poses tell."""
         nowhere = np.zeros((NUM_JOINTS, 3), np.float32)
         last = np.stack([nowhere if t.last is None else t.last.joints for t in tracks])
-        known = [t.last is not None and stamp_s - t.seen_s <= LOST_S for t in tracks]
+        known = np.array([t.last is not None and stamp_s - t.seen_s <= LOST_S for t in tracks])
         votes = SideVotes.stack([track.side_votes for track in tracks])
-        frame, votes, turned = keep_sides(frame, torch.from_numpy(last), torch.tensor(known), votes)
+        frame, votes, turned = keep_sides(frame, last, known, votes)
         for track, own in zip(tracks, votes.split(), strict=True):
             track.side_votes = own
         self.turned = int(turned.sum())

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from d3pose_core.model.tokens import ObservationBatch
-from d3pose_core.model.view import look_at_rotation, project
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_TO_JOINT
 
 # One way round fits better if its squared misses are less than this share of the other's; else both fit.
@@ -29,10 +29,13 @@ LOST_S = 0.3
 LARGEST_MISS_M = 0.3
 LEAST_WEIGHT = 0.1  # of a landmark that is said to be hidden
 
-_LANDMARKS = [landmark for landmark, _ in LANDMARK_TO_JOINT]
 _JOINTS = [joint for _, joint in LANDMARK_TO_JOINT]
 _HIPS = [_JOINTS.index(JOINT_NAMES.index(name)) for name in ("left_hip", "right_hip")]
-_MIRRORED = [LANDMARK_MIRROR[landmark] for landmark in _LANDMARKS]
+_AS_IS = [landmark for landmark, _ in LANDMARK_TO_JOINT]
+_EXCHANGED = [LANDMARK_MIRROR[landmark] for landmark in _AS_IS]
+# The ways to read an observation: as it is; left and right exchanged; and near and far, too.
+_WAYS = np.array([_AS_IS, _EXCHANGED, _EXCHANGED])  # [3, 12] landmarks
+_AXES = np.array([[1, 1, 1], [1, 1, 1], [1, 1, -1]], np.float32)[:, None]  # [3, 1, 3]
 _NEAREST_M = 0.2
 
 
@@ -40,24 +43,25 @@ _NEAREST_M = 0.2
 class SideVotes:
     """What the observations of B people said so far, as sums that fade."""
 
-    same: Tensor  # [B] those that saw them as the recovered poses have it
-    reversed: Tensor  # [B] those that saw them the other way round
+    same: np.ndarray  # [B] those that saw them as the recovered poses have it
+    reversed: np.ndarray  # [B] those that saw them the other way round
 
     @staticmethod
     def none(batch: int) -> SideVotes:
         """Of people who were never seen before."""
-        return SideVotes(torch.zeros(batch), torch.zeros(batch))
+        return SideVotes(np.zeros(batch), np.zeros(batch))
 
     @staticmethod
     def stack(votes: list[SideVotes]) -> SideVotes:
         """Of several people as one batch."""
-        return SideVotes(torch.cat([v.same for v in votes]), torch.cat([v.reversed for v in votes]))
+        return SideVotes(
+            np.concatenate([v.same for v in votes]), np.concatenate([v.reversed for v in votes])
+        )
 
     def split(self) -> list[SideVotes]:
         """One for each person."""
         return [
-            SideVotes(*pair)
-            for pair in zip(self.same.split(1), self.reversed.split(1), strict=True)
+            SideVotes(self.same[i : i + 1], self.reversed[i : i + 1]) for i in range(len(self.same))
         ]
 
 
@@ -90,55 +94,61 @@ def the_other_way_round(
 
 
 def keep_sides(
-    frame: ObservationBatch, last_joints: Tensor, known: Tensor, votes: SideVotes
-) -> tuple[ObservationBatch, SideVotes, Tensor]:
+    frame: ObservationBatch, last_joints: np.ndarray, known: np.ndarray, votes: SideVotes
+) -> tuple[ObservationBatch, SideVotes, np.ndarray]:
     """One frame, turned where it has to be; the votes with those of this frame; and who was turned, [B] bool.
 
     Args:
-        frame: [B, 1, ...].
+        frame: [B, 1, ...], on the CPU.
         last_joints: [B, 24, 3] SMPL joints of the newest recovered pose, m, camera optical frame.
         known: [B] bool: there is such a pose, and it is at most LOST_S old.
     """
-    as_is, near_is_near, near_is_far = _misses(frame, last_joints)
-    other = torch.minimum(near_is_near, near_is_far)
-    asked = known & frame.seen[:, 0] & _in_place(frame, last_joints)
+    misses, in_place = _compared(frame, last_joints)
+    as_is, other = misses[:, 0], misses[:, 1:].min(1)
+    asked = known & in_place & frame.seen[:, 0].numpy()
     fits_same, fits_reversed = asked & (as_is < CLEARLY * other), asked & (other < CLEARLY * as_is)
-    fade = torch.exp(-frame.step_s[:, 0] / MEMORY_S)
+    fade = np.exp(-frame.step_s[:, 0].numpy() / MEMORY_S)
     same, reversed_ = fade * votes.same + fits_same, fade * votes.reversed + fits_reversed
     overruled = reversed_ > same  # then the pose is what turns about
     new_votes = SideVotes(
-        torch.where(overruled, reversed_, same), torch.where(overruled, same, reversed_)
+        np.where(overruled, reversed_, same), np.where(overruled, same, reversed_)
     )
     turned = fits_reversed & ~overruled
     if turned.any():
-        depth = torch.where(near_is_far <= near_is_near, -1.0, 1.0)
-        frame = the_other_way_round(frame, turned[:, None], depth[:, None])
+        depth = np.where(misses[:, 2] <= misses[:, 1], np.float32(-1), np.float32(1))
+        when, depths = torch.from_numpy(turned)[:, None], torch.from_numpy(depth)[:, None]
+        frame = the_other_way_round(frame, when, depths)
     return frame, new_votes, turned
 
 
-def _in_place(frame: ObservationBatch, last_joints: Tensor) -> Tensor:
-    """[B] bool: the limbs' landmarks are, as a whole, where the joints were."""
-    moved = (frame.rays[:, 0, _LANDMARKS] - project(last_joints[:, _JOINTS])).mean(1)
-    return moved.norm(dim=-1) * last_joints[:, 0, 2] < ELSEWHERE_M
+def _compared(frame: ObservationBatch, last_joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The limbs' landmarks against the joints.
 
-
-def _misses(frame: ObservationBatch, last_joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared distance of the limbs' landmarks from the joints, in the image and about the hips, m^2.
-
-    [B] as they were observed; with left and right exchanged; and near and far, too.
+    Returns:
+        [B, 3] mean squared distance in the image and about the hips, m^2, for each of `_WAYS`; and [B] bool:
+        as a whole they are where the joints were.
     """
     joints, pelvis = last_joints[:, _JOINTS], last_joints[:, 0]
-    places = project(joints)
-    distance = pelvis[:, 2].clamp_min(_NEAREST_M)[:, None, None]
-    facing = look_at_rotation(project(pelvis))  # the metric landmarks' axes
-    metric = (joints - joints[:, _HIPS].mean(1, keepdim=True)) @ facing
+    distance = np.maximum(pelvis[:, 2], _NEAREST_M)[:, None, None]
+    places = joints[..., :2] / np.maximum(joints[..., 2:], _NEAREST_M)
+    image = (frame.rays.numpy()[:, 0, _WAYS] - places[:, None]) * distance[:, None]
+    metric = (joints - joints[:, _HIPS].mean(1, keepdims=True)) @ _facing(pelvis)
+    about_hips = frame.landmarks.numpy()[:, 0, _WAYS] * _AXES - metric[:, None]
+    largest = LARGEST_MISS_M**2
+    squares = np.minimum(np.square(image).sum(-1), largest)
+    squares += np.minimum(np.square(about_hips).sum(-1), largest)
+    weight = np.maximum(frame.visibility.numpy()[:, 0, _WAYS], LEAST_WEIGHT)
+    moved = image[:, 0].mean(1)
+    in_place = np.square(moved).sum(-1) < ELSEWHERE_M**2
+    return (squares * weight).sum(-1) / weight.sum(-1), in_place
 
-    def miss(landmarks: list[int], depth: float) -> Tensor:
-        image = (frame.rays[:, 0, landmarks] - places) * distance
-        observed = frame.landmarks[:, 0, landmarks]
-        about_hips = observed * observed.new_tensor([1.0, 1.0, depth]) - metric
-        parts = torch.stack([image.square().sum(-1), about_hips.square().sum(-1)])
-        weight = frame.visibility[:, 0, landmarks].clamp_min(LEAST_WEIGHT)
-        return (parts.clamp_max(LARGEST_MISS_M**2).sum(0) * weight).sum(-1) / weight.sum(-1)
 
-    return miss(_LANDMARKS, 1.0), miss(_MIRRORED, 1.0), miss(_MIRRORED, -1.0)
+def _facing(points: np.ndarray) -> np.ndarray:
+    """[B, 3, 3] the smallest rotation of the camera that makes it look at points [B, 3] (see `view`).
+
+    Columns are the axes of the turned camera, in which metric landmarks are given.
+    """
+    x, y, z = (points / np.linalg.norm(points, axis=-1, keepdims=True).clip(1e-6)).T
+    shrunk = 1 / np.maximum(1 + z, 1e-3)
+    rows = [[1 - x * x * shrunk, -x * y * shrunk, x], [-x * y * shrunk, 1 - y * y * shrunk, y]]
+    return np.moveaxis(np.array([*rows, [-x, -y, z]]), -1, 0)

@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,8 @@ from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.held_out import score, with_sides_kept
 from d3pose_core.evaluation.robustness import sides_mistaken
 from d3pose_core.model.checkpoint import load_model
-from d3pose_core.sides import SideVotes, keep_sides, the_other_way_round
+from d3pose_core.model.view import look_at_rotation
+from d3pose_core.sides import SideVotes, _facing, keep_sides, the_other_way_round
 from test.helpers.motion_shard import write_motion_shard
 
 FRAMES = 60
@@ -45,9 +47,9 @@ def run(batch, mistaken, votes=None, lost_before=None):
     joints = batch.truth.joints
     turned = []
     for t in range(1, FRAMES):
-        known = torch.full((people,), t != lost_before)
-        _, votes, now = keep_sides(seen[:, t : t + 1], joints[:, t - 1], known, votes)
-        turned.append(now)
+        known = np.full(people, t != lost_before)
+        _, votes, now = keep_sides(seen[:, t : t + 1], joints[:, t - 1].numpy(), known, votes)
+        turned.append(torch.from_numpy(now))
     return torch.stack(turned, 1)
 
 
@@ -65,9 +67,9 @@ def test_mistakes_are_found_out(batch):
 def test_what_was_mistaken_is_put_right_exactly(batch):
     people = len(batch.truth.betas)
     right = batch.observations[:, 1:2]
-    joints = batch.truth.joints[:, 0]
-    known = torch.full((people,), True)
-    votes = SideVotes(torch.full((people,), 5.0), torch.zeros(people))
+    joints = batch.truth.joints[:, 0].numpy()
+    known = np.ones(people, bool)
+    votes = SideVotes(np.full(people, 5.0), np.zeros(people))
     mistaken = the_other_way_round(right, torch.ones_like(right.seen))
     found, votes, turned = keep_sides(mistaken, joints, known, votes)
     assert turned.all()
@@ -79,7 +81,7 @@ def test_what_was_mistaken_is_put_right_exactly(batch):
 def test_the_majority_is_believed_in_the_end(batch):
     """The poses said the opposite of all observations; that can't be."""
     people = len(batch.truth.betas)
-    votes = SideVotes(torch.full((people,), 15.0), torch.zeros(people))
+    votes = SideVotes(np.full(people, 15.0), np.zeros(people))
     turned = run(batch, ~RIGHTLY, votes)
     assert turned[:, :10].all()
     overruled_at = turned.int().argmin(1)
@@ -99,6 +101,12 @@ def test_somebody_else_under_the_same_id_is_taken_as_seen(batch):
     moved.rays[:, 20, :, 0] += 1.0 / batch.truth.pelvis[:, 20, None, 2]  # a metre to the right
     turned = run(TrainingBatch(moved, batch.truth), mistaken)
     assert not turned[:, 19].any()
+
+
+def test_metric_landmarks_are_compared_in_the_axes_of_a_camera_that_faces_the_person():
+    points = torch.tensor([[0.0, 0.0, 3.0], [2.0, -1.0, 2.0], [-3.0, 0.5, 1.0]])
+    expected = look_at_rotation(points[:, :2] / points[:, 2:])
+    np.testing.assert_allclose(_facing(points.numpy()), expected.numpy(), atol=1e-6)
 
 
 def test_it_helps_where_sides_are_mistaken_and_costs_nothing_where_not(batch, body):

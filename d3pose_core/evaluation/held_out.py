@@ -87,7 +87,7 @@ def with_sides_kept(model: D3Pose, batch: TrainingBatch, body: BodyModel) -> Rec
     for t in range(batch.observations.seen.shape[1]):
         frame = batch.observations[:, t : t + 1]
         age_s = age_s + frame.step_s[:, 0]
-        frame, votes, _ = keep_sides(frame, last, age_s <= LOST_S, votes)
+        frame, votes, _ = keep_sides(frame, last.numpy(), (age_s <= LOST_S).numpy(), votes)
         output = model(frame, state.past[:, None], state)
         state = output.state
         recovered = in_optical_frame(output.prediction, output.view)
