@@ -22,14 +22,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from d3pose_core.body import load_body
 from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.evaluation.held_out import (
-    Recovered,
-    held_out_batches,
-    in_optical_frame,
-    joined,
-    score_run,
-)
+from d3pose_core.evaluation.held_out import free_run, held_out_batches, score_run
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.runtime.frames import moving_people
 from d3pose_core.runtime.onnx_step import OnnxStep, step_as_onnx
@@ -55,7 +48,9 @@ def main() -> None:
 
     body = load_body("free-low")
     batches = held_out_batches(MotionLibrary(args.shards, "test"), body, args.sequences)
-    scores = {name: score_run(partial(run, step), batches, body) for name, step in steps.items()}
+    scores = {
+        name: score_run(partial(free_run, step), batches, body) for name, step in steps.items()
+    }
     for key in SCORES:
         plain, quantized = (scores[name][key] for name in steps)
         change = 100 * (quantized / plain - 1)
@@ -84,16 +79,6 @@ def in_turns(steps: dict[str, OnnxStep], people: int) -> dict[str, float]:
             _, _, states[name] = step.step(batch[:, t : t + 1], states[name])
             times[name].append(1e3 * (time.perf_counter() - started))
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def run(step: OnnxStep, batch: TrainingBatch) -> Recovered:
-    """As `held_out.free_run`, in a runtime."""
-    state = step.initial_state(len(batch.observations.seen))
-    recovered = []
-    for t in range(batch.observations.seen.shape[1]):
-        prediction, view, state = step.step(batch.observations[:, t : t + 1], state)
-        recovered.append(in_optical_frame(prediction, view))
-    return joined(recovered)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ of an entry of a rotation matrix. It tells rounding, which is every runtime's, f
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
 
 import torch
 
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.runtime.choice import StepRuntime, open_runtime
-from d3pose_core.runtime.frames import made_up_frame, moving_people
+from d3pose_core.runtime.frames import in_double, made_up_frame, moving_people
 
 FRAMES = 210
 
@@ -36,11 +35,6 @@ def rotations(step: StepRuntime, frames: list[ObservationBatch]) -> torch.Tensor
         prediction, _, state = step.step(frame, state)
         said.append(prediction.rotations.double())
     return torch.stack(said)
-
-
-def in_double(frame: ObservationBatch) -> ObservationBatch:
-    values = {f.name: getattr(frame, f.name) for f in fields(frame)}
-    return replace(frame, **{n: v.double() for n, v in values.items() if v.is_floating_point()})
 
 
 def main() -> None:

@@ -9,14 +9,13 @@ import torch
 
 from d3pose_core.body import load_body
 from d3pose_core.data.landmark_noise import Realism
-from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.evaluation.held_out import score, with_sides_kept
 from d3pose_core.evaluation.robustness import sides_mistaken
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.view import look_at_rotation
 from d3pose_core.sides import SideVotes, _facing, keep_sides, the_other_way_round
-from test.helpers.motion_shard import write_motion_shard
+from test.helpers.motion_shard import simulated
 
 FRAMES = 60
 RIGHTLY = torch.zeros(FRAMES, dtype=torch.bool)
@@ -28,12 +27,9 @@ def body():
 
 
 @pytest.fixture(scope="module")
-def batch(body, tmp_path_factory):
+def batch(tmp_path_factory):
     """Nearly exact landmarks of people who move, and the truth."""
-    shard = write_motion_shard(tmp_path_factory.mktemp("shard") / "made_up.npz")
-    simulator = Simulator(MotionLibrary([shard], "train"), body, 3, Realism(errors=0.0))
-    times = torch.arange(FRAMES).expand(16, FRAMES) / 30.0
-    made = simulator.observe(simulator.motions.sample(times, simulator.rng), times)
+    made = simulated(tmp_path_factory.mktemp("shard"), FRAMES, Realism(errors=0.0))
     always = made.observations.seen.all(1)
     truth = {name: value[always] for name, value in vars(made.truth).items()}
     return TrainingBatch(made.observations[always], type(made.truth)(**truth))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from d3pose_core.evaluation.metrics import (
 )
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
-from d3pose_core.model.tokens import tokenize
+from d3pose_core.model.tokens import ObservationBatch, tokenize
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of, project
 from d3pose_core.sides import LOST_S, SideVotes, keep_sides
 from d3pose_core.skeleton import LANDMARK_TO_JOINT, NUM_JOINTS
@@ -70,14 +71,29 @@ class Recovered:
 Run = Callable[[TrainingBatch], Recovered]
 
 
+class Stepping(Protocol):
+    """`D3Pose` itself, or a runtime of it (`d3pose_core.runtime`)."""
+
+    def initial_state(self, batch: int) -> Any:
+        """Of `batch` people who were never seen before."""
+
+    def step(self, frame: ObservationBatch, state: Any) -> tuple[PosePrediction, ViewCamera, Any]:
+        """One new frame ([B, 1, ...]) of each person, fed with its own last output."""
+
+
 @torch.inference_mode()
-def free_run(model: D3Pose, batch: TrainingBatch) -> Recovered:
+def free_run(model: Stepping, batch: TrainingBatch) -> Recovered:
     """Step by step on its own outputs, as on a robot."""
-    return _stepped(model, batch, None)
+    state = model.initial_state(len(batch.observations.seen))
+    steps = []
+    for t in range(batch.observations.seen.shape[1]):
+        prediction, view, state = model.step(batch.observations[:, t : t + 1], state)
+        steps.append(_in_optical_frame(prediction, view))
+    return _joined(steps)
 
 
 @torch.inference_mode()
-def with_sides_kept(model: D3Pose, batch: TrainingBatch, body: BodyModel) -> Recovered:
+def with_sides_kept(model: Stepping, batch: TrainingBatch, body: BodyModel) -> Recovered:
     """As `free_run`, on observations that `keep_sides` has put right, as `MeshRecovery` does."""
     people = len(batch.observations.seen)
     state, votes = model.initial_state(people), SideVotes.none(people)
@@ -88,47 +104,42 @@ def with_sides_kept(model: D3Pose, batch: TrainingBatch, body: BodyModel) -> Rec
         frame = batch.observations[:, t : t + 1]
         age_s = age_s + frame.step_s[:, 0]
         frame, votes, _ = keep_sides(frame, last.numpy(), (age_s <= LOST_S).numpy(), votes)
-        output = model(frame, state.past[:, None], state)
-        state = output.state
-        recovered = in_optical_frame(output.prediction, output.view)
+        prediction, view, state = model.step(frame, state)
+        recovered = _in_optical_frame(prediction, view)
         steps.append(recovered)
         joints = recovered.joints(body) + recovered.pelvis[:, :, None]
         seen = frame.seen[:, 0]
         last = torch.where(seen[:, None, None], joints[:, 0], last)
         age_s = torch.where(seen, 0.0, age_s)
-    return joined(steps)
+    return _joined(steps)
 
 
 @torch.inference_mode()
 def truth_in_loop(model: D3Pose, batch: TrainingBatch) -> Recovered:
     """Step by step, the decoder reading the true pose of each frame before instead of its own."""
-    return _stepped(model, batch, true_past(batch.truth, _view(model, batch)))
+    past = true_past(batch.truth, _view(model, batch))
+    observations = batch.observations
+    state = model.initial_state(len(observations.seen))
+    steps = []
+    for t in range(observations.seen.shape[1]):
+        output = model(observations[:, t : t + 1], past[:, t : t + 1], state)
+        state = output.state
+        steps.append(_in_optical_frame(output.prediction, output.view))
+    return _joined(steps)
 
 
 @torch.inference_mode()
 def complete_truth(model: D3Pose, batch: TrainingBatch) -> Recovered:
     """All frames at once, the decoder reading the true pose of each frame before."""
     output = model(batch.observations, true_past(batch.truth, _view(model, batch)))
-    return in_optical_frame(output.prediction, output.view)
+    return _in_optical_frame(output.prediction, output.view)
 
 
 def _view(model: D3Pose, batch: TrainingBatch) -> ViewCamera:
     return tokenize(batch.observations, model.config.min_presence).view
 
 
-def _stepped(model: D3Pose, batch: TrainingBatch, past: Tensor | None) -> Recovered:
-    observations = batch.observations
-    state = model.initial_state(len(observations.seen))
-    steps = []
-    for t in range(observations.seen.shape[1]):
-        before = state.past[:, None] if past is None else past[:, t : t + 1]
-        output = model(observations[:, t : t + 1], before, state)
-        state = output.state
-        steps.append(in_optical_frame(output.prediction, output.view))
-    return joined(steps)
-
-
-def joined(steps: list[Recovered]) -> Recovered:
+def _joined(steps: list[Recovered]) -> Recovered:
     """One frame after the other as one batch."""
     prediction = PosePrediction(
         *(
@@ -143,7 +154,7 @@ def joined(steps: list[Recovered]) -> Recovered:
     )
 
 
-def in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
+def _in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
     """What a network said before its view camera, before the camera."""
     return Recovered(
         prediction, out_of_view(prediction.rotations, view), pelvis_of(prediction.place, view)

@@ -76,10 +76,7 @@ class BagImages:
         self.stamps_ns = [stamps[position] for position in self._order]
         self.frame_count = len(self.stamps_ns)
         # The first that is a time; 0 is what a driver says before it knows it.
-        stamped = [ns for ns in self.stamps_ns if ns > 0] or [
-            ns for ns in self.stamps_ns if ns >= 0
-        ]
-        self.start_ns = stamped[0] if stamped else self.stamps_ns[0]
+        self.start_ns = next((ns for ns in self.stamps_ns if ns > 0), 0)
         self.fps = _usual_rate(self.stamps_ns)
         self.dropped: dict[str, int] = {}
 

@@ -92,9 +92,8 @@ def run_replay(
         settings = settings_of(options, options.bag) | {"image": topic.name, "camera": source}
         run = ResumableRun(options.out, settings, options.resume)
         if not options.resume:
-            remove_results(
-                options.out, options.bag
-            )  # a run that fails must leave no mixture of two
+            # A run that fails must leave no mixture of its results with an earlier one's.
+            remove_results(options.out, options.bag)
         with bars(images.frame_count, "replay", "image") as bar:
             replayed = replay_offline(images, recovery, bag, bar.update, run)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()

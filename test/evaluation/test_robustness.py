@@ -5,12 +5,10 @@ import torch
 
 from d3pose_core.body import load_body
 from d3pose_core.data.measured import rolled
-from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.data.simulator import Simulator
 from d3pose_core.evaluation.held_out import score
 from d3pose_core.evaluation.robustness import facing, in_runs, lost, sides_mistaken
 from d3pose_core.model.checkpoint import load_model
-from test.helpers.motion_shard import write_motion_shard
+from test.helpers.motion_shard import simulated
 
 ROLL = torch.full((16,), 0.349066)  # 20 degrees
 
@@ -21,11 +19,8 @@ def body():
 
 
 @pytest.fixture(scope="module")
-def batch(body, tmp_path_factory):
-    shard = write_motion_shard(tmp_path_factory.mktemp("shard") / "made_up.npz")
-    simulator = Simulator(MotionLibrary([shard], "train"), body, seed=3)
-    times = torch.arange(45).expand(16, 45) / 30.0
-    return simulator.observe(simulator.motions.sample(times, simulator.rng), times)
+def batch(tmp_path_factory):
+    return simulated(tmp_path_factory.mktemp("shard"), 45)
 
 
 def test_a_rolled_camera_turns_people_and_their_picture_alike(batch, body):

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from d3pose_core.body import load_body
+from d3pose_core.data.landmark_noise import Realism
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.skeleton import JOINT_NAMES
 
 SPLITS = ("train", "train", "train", "val", "test")
@@ -39,3 +44,11 @@ def write_motion_shard(path: Path, frames: int = 90) -> Path:
         skel_J=rest,
     )
     return path
+
+
+def simulated(folder: Path, frames: int, realism: Realism | None = None) -> TrainingBatch:
+    """16 people of such a shard over so many frames at 30 Hz, as BlazePose would report them."""
+    shard = write_motion_shard(folder / "made_up.npz")
+    simulator = Simulator(MotionLibrary([shard], "train"), load_body("free-low"), 3, realism)
+    times = torch.arange(frames).expand(16, frames) / 30.0
+    return simulator.observe(simulator.motions.sample(times, simulator.rng), times)

@@ -1,7 +1,5 @@
 """The step in ONNX Runtime against the network that it was made from, frame by frame."""
 
-from dataclasses import fields, replace
-
 import onnx
 import pytest
 import torch
@@ -11,7 +9,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model, save_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
-from d3pose_core.runtime.frames import moving_people
+from d3pose_core.runtime.frames import in_double, moving_people
 from d3pose_core.runtime.onnx_graph import onnx_model
 from d3pose_core.runtime.onnx_step import FORMAT, OnnxStep, step_as_onnx
 from d3pose_core.runtime.single_frame import state_shapes
@@ -59,9 +57,7 @@ def test_seven_seconds_of_the_shipped_network_equal_double_precision(shipped, pe
     batch = moving_people(people, frames=210)
     for t in range(210):
         frame = batch[:, t : t + 1]
-        values = {f.name: getattr(frame, f.name) for f in fields(frame)}
-        doubled = {n: v.double() for n, v in values.items() if v.is_floating_point()}
-        expected, expected_view, exact_state = exact.step(replace(frame, **doubled), exact_state)
+        expected, expected_view, exact_state = exact.step(in_double(frame), exact_state)
         got, view, state = step.step(frame, state)
         assert isinstance(got, PosePrediction)
         assert largest_difference(got, expected) < 1e-4, t
