@@ -10,6 +10,7 @@ from pathlib import Path
 from d3pose_core.camera import Intrinsics, check_lens
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG, check_output_folder
 from d3pose_core.cli.report import Bars, progress_bar, summary_table
+from d3pose_core.landmark_models import FULL
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, Summary
 from d3pose_core.recovery import MeshRecovery
@@ -30,6 +31,7 @@ class ClipOptions:
     body: str = "free-mid"
     device: str = "cpu"
     runtime: str = AUTO
+    landmarks: str = FULL
     max_people: int = 5
     max_frames: int | None = None
     overlay: bool = True
@@ -62,6 +64,7 @@ def run_clip(
         body=options.body,
         max_people=options.max_people,
         runtime=options.runtime,
+        landmarks=options.landmarks,
     )
     run = ResumableRun(options.out, settings_of(options, options.clip), options.resume)
     table, statistics, fps = _recover(recovery, clip, intrinsics, bars, run)
@@ -81,6 +84,7 @@ def run_clip(
         device=options.device,
         weights=options.weights,
         body=recovery.body.name,
+        extra={"landmarks": options.landmarks},
     )
     summary.save(files[-1])
     run.forget()

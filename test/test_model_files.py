@@ -3,10 +3,13 @@
 import argparse
 import errno
 import hashlib
+import io
 import sys
+import tarfile
 import threading
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -187,7 +190,7 @@ def test_a_file_that_cannot_be_read(cache, monkeypatch):
     [
         ("echo 'ERROR: No matching distribution found' >&2; exit 1", "No matching distribution"),
         ("echo '/x/python: No module named pip' >&2; exit 1", "has no pip"),
-        ("exit 0", "left no wheel"),
+        ("exit 0", r"left no \*\.whl"),
     ],
 )
 def test_failing_pip_is_explained(tmp_path, monkeypatch, script, told):
@@ -218,6 +221,99 @@ def test_cache_folder_that_is_a_file_is_explained(tmp_path, monkeypatch):
     monkeypatch.setenv("D3POSE_CACHE", str(tmp_path / "cache"))
     with pytest.raises(FetchError, match="D3POSE_CACHE"):
         model_files.fetch(download=Index(CONTENTS))
+
+
+def npm_archive(contents: dict[str, bytes]):
+    """Stands for npm: writes a package as npm packs it."""
+
+    def download(package, version, folder):
+        path = folder / "some-package-1.2.3.tgz"
+        with tarfile.open(path, "w:gz") as archive:
+            for name, data in contents.items():
+                entry = tarfile.TarInfo(f"some_package/{name}")
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+        return path
+
+    return download
+
+
+@pytest.fixture
+def with_optional(cache, monkeypatch):
+    """a.tflite comes by pip, b.tflite by npm and is optional."""
+    optional = replace(entry("b.tflite"), registry=model_files.NPM, optional=True)
+    monkeypatch.setattr(model_files, "MODEL_FILES", (entry("a.tflite"), optional))
+    monkeypatch.setattr(model_files, "pip_download", Index(CONTENTS))
+    return cache
+
+
+def test_a_file_of_an_npm_package(with_optional, monkeypatch):
+    monkeypatch.setattr(model_files, "npm_download", npm_archive(CONTENTS))
+    paths = model_files.fetch()
+    assert [path.read_bytes() for path in paths] == list(CONTENTS.values())
+
+
+@pytest.mark.parametrize(
+    ("contents", "told"), [({}, "does not hold"), ({"b.tflite": b"other"}, "SHA-256")]
+)
+def test_a_wrong_npm_package_is_refused(with_optional, monkeypatch, contents, told):
+    monkeypatch.setattr(model_files, "npm_download", npm_archive(contents))
+    with pytest.raises(FetchError, match=told):
+        model_files.fetch(["b.tflite"])
+    assert list(with_optional.iterdir()) == []
+
+
+def test_an_optional_file_that_cannot_be_had_is_done_without_unless_it_is_named(
+    with_optional, monkeypatch
+):
+    def no_npm(package, version, folder):
+        raise FetchError("no npm here")
+
+    monkeypatch.setattr(model_files, "npm_download", no_npm)
+    said = []
+    assert model_files.fetch(report=said.append) == [with_optional / "a.tflite"]
+    assert said[-1].startswith("going on without b.tflite, which is optional: no npm here")
+    assert run_command("verify") == 0
+    assert run_command("verify", "b.tflite") == 1
+    with pytest.raises(FetchError, match="no npm here"):
+        model_files.fetch(["b.tflite"])
+    with pytest.raises(ModelFileMissing, match=r"d3pose models fetch b\.tflite"):
+        model_files.model_path("b.tflite")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo 'npm error 404 Not Found' >&2; exit 1", "404 Not Found.*npm ping"),
+        ("exit 0", r"left no \*\.tgz"),
+    ],
+)
+def test_failing_npm_is_explained(tmp_path, monkeypatch, script, told):
+    fake = tmp_path / "npm"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FetchError, match=told):
+        model_files.npm_download("@some/package", "1.2.3", tmp_path)
+
+
+def test_npm_that_is_not_installed_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FetchError, match="apt-get install npm"):
+        model_files.npm_download("@some/package", "1.2.3", tmp_path)
+
+
+def test_npm_packs_without_running_scripts(tmp_path, monkeypatch):
+    fake = tmp_path / "npm"
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n: > {folder}/x.tgz\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert model_files.npm_download("@some/package", "1.2.3", folder) == folder / "x.tgz"
+    asked = (tmp_path / "asked").read_text().split()
+    assert (asked[0], asked[-1]) == ("pack", "@some/package@1.2.3")
+    assert "--ignore-scripts" in asked
 
 
 def run_command(*arguments: str) -> int:

@@ -136,7 +136,15 @@ def test_a_short_run_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_sigkill(whole: PeopleTable, tmp_path: Path) -> None:
     """The command itself, killed from outside, and resumed by the command."""
     arguments = ["video", str(model_path("demo.mp4")), "--out", str(tmp_path), "--hfov", "60"]
-    arguments += ["--body", "free-low", "--max-frames", str(FRAMES), "--resume"]
+    arguments += [
+        "--landmarks",
+        "full",
+        "--body",
+        "free-low",
+        "--max-frames",
+        str(FRAMES),
+        "--resume",
+    ]
     code = "import sys, d3pose_core.resume as r; r.PERIOD_S = 0.0\n"
     code += "from d3pose_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *arguments]

@@ -135,7 +135,8 @@ def _model_files() -> Iterator[Finding]:
         if state == "ok":
             yield Finding("ok", entry.name, entry.purpose)
         else:
-            absent: str = "MISSING" if entry.kind == "model" else "note"
+            is_needed = entry.kind == "model" and not entry.optional
+            absent = "MISSING" if is_needed else "note"
             yield Finding(absent, entry.name, f"{state}: run `{model_files.FETCH_COMMAND}`")
 
 

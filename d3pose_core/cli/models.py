@@ -12,7 +12,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "models",
         help="fetch, list or verify model files",
-        description="The model files the pipeline needs: fetched once with pip from the packages "
+        description="The model files the pipeline needs: fetched once with pip or npm from the packages "
         "that publish them, checked by SHA-256, kept in a cache (D3POSE_CACHE or the platform's).",
     )
     parser.add_argument(
@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="?",
         choices=("fetch", "list", "verify"),
         default="list",
-        help="fetch: what is missing or damaged; verify: status 1 unless all is there",
+        help="fetch: what is missing or damaged; verify: status 1 unless all that is needed is there",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these files (default: all)")
     parser.set_defaults(run=run)
@@ -28,10 +28,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit status: 0, or 1 when `verify` finds a file missing or damaged."""
-    names = args.names or [entry.name for entry in model_files.MODEL_FILES]
     if args.action == "fetch":
-        model_files.fetch(names, report=lambda line: print(line, flush=True))
+        model_files.fetch(args.names or None, report=lambda line: print(line, flush=True))
         return 0
+    names = args.names or [entry.name for entry in model_files.MODEL_FILES]
     states = {name: model_files.state(model_files.find(name)) for name in names}
     print(f"cache: {model_files.cache_dir()}")
     for name, state in states.items():
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
             f"{state:8} {name:28} {entry.size / 1e6:5.1f} MB  {entry.licence:13} "
             f"{entry.package} {entry.version}  {entry.purpose}"
         )
-    if args.action == "verify" and any(state != "ok" for state in states.values()):
+    needed = [name for name in names if args.names or not model_files.find(name).optional]
+    if args.action == "verify" and any(states[name] != "ok" for name in needed):
         print(f"run `{model_files.FETCH_COMMAND}` to get what is missing or damaged")
         return 1
     return 0

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import BEST, FULL, HEAVY
 from d3pose_core.runtime import AUTO, RUNTIMES
 
 DEFAULT_HFOV_DEG = 60.0
@@ -30,10 +31,20 @@ def add_camera_options(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def add_recovery_options(parser: argparse.ArgumentParser) -> None:
-    """`--max-people`, `--weights`, `--body`, `--device`, `--runtime` and `--max-frames`."""
+def add_recovery_options(parser: argparse.ArgumentParser, landmarks: str = FULL) -> None:
+    """`--max-people`, `--landmarks`, `--weights`, `--body`, `--device`, `--runtime` and `--max-frames`.
+
+    `landmarks`: the default of `--landmarks`.
+    """
     parser.add_argument(
         "--max-people", type=count, default=5, metavar="N", help="most people at once (default: 5)"
+    )
+    parser.add_argument(
+        "--landmarks",
+        choices=(FULL, HEAVY, BEST),
+        default=landmarks,
+        help="BlazePose's landmark network: full, as on a robot; heavy, four times slower and more exact; "
+        "best: heavy if `d3pose models fetch` could get it, else full (default: %(default)s)",
     )
     parser.add_argument(
         "--weights",

@@ -99,8 +99,9 @@ def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
 
 def _observer_name(max_people: int) -> str:
     """What observations depend on: another observer must not add to the same folder."""
+    from d3pose_core.landmark_models import FULL, LANDMARK_FILES
     from d3pose_core.model_files import find, model_path
-    from d3pose_core.observe.blazepose import FULL_MODEL
 
-    model_path(FULL_MODEL)  # says now, not in each process, that it has to be fetched
-    return f"{FULL_MODEL} {find(FULL_MODEL).sha256[:12]}, at most {max_people} people"
+    file = LANDMARK_FILES[FULL]
+    model_path(file)  # says now, not in each process, that it has to be fetched
+    return f"{file} {find(file).sha256[:12]}, at most {max_people} people"

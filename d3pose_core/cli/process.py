@@ -25,6 +25,7 @@ from d3pose_core.cli.process_totals import Totals
 from d3pose_core.cli.report import Bar, progress_bar
 from d3pose_core.engine import Outcome, Report
 from d3pose_core.errors import D3PoseError
+from d3pose_core.landmark_models import available, landmark_file
 from d3pose_core.output_file import output_in
 from d3pose_core.recording import Summary
 from d3pose_core.recordings import Record, Recording
@@ -42,8 +43,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "process",
         help="recover the people in many bags and clips, in parallel",
         description="Does with every bag what `d3pose replay` does, and with every clip what `d3pose "
-        "video` does, each into a folder of its own below DIR. Started again, it goes on with what is "
-        "not done. A recording that fails does not stop the others; exit status 1 says that some did.",
+        "video --landmarks full` does, each into a folder of its own below DIR. Started again, it goes on "
+        "with what is not done. A recording that fails does not stop the others; exit status 1 says that "
+        "some did.",
     )
     parser.add_argument(
         "recordings", type=Path, nargs="+", metavar="BAG", help="bags (folders or files) and clips"
@@ -92,6 +94,7 @@ class Settings:
     body: str
     device: str
     runtime: str
+    landmarks: str
     max_people: int
     max_frames: int | None
     overlay: bool
@@ -119,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
         body=args.body,
         device=args.device,
         runtime=args.runtime,
+        landmarks=available(args.landmarks),
         max_people=args.max_people,
         max_frames=args.max_frames,
         overlay=args.overlay,
@@ -241,7 +245,10 @@ def _recovery(settings: Settings) -> MeshRecovery:
     from d3pose_core.observe import BlazePoseObserver
 
     loaded = _loaded(settings.weights, settings.body, settings.device, settings.runtime)
-    return loaded.another(BlazePoseObserver(settings.max_people, num_threads=1))
+    file = landmark_file(settings.landmarks)
+    return loaded.another(
+        BlazePoseObserver(settings.max_people, landmark_model=file, num_threads=1)
+    )
 
 
 @lru_cache(maxsize=1)

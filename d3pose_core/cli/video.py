@@ -12,6 +12,7 @@ from d3pose_core.cli.options import (
     add_recovery_options,
     add_resume_option,
 )
+from d3pose_core.landmark_models import BEST, available
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -25,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video file")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_camera_options(parser, default=f"{DEFAULT_HFOV_DEG:g}")
-    add_recovery_options(parser)
+    add_recovery_options(parser, landmarks=BEST)
     add_resume_option(parser)
     parser.set_defaults(run=run)
 
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
             body=args.body,
             device=args.device,
             runtime=args.runtime,
+            landmarks=available(args.landmarks),
             max_people=args.max_people,
             max_frames=args.max_frames,
             resume=args.resume,

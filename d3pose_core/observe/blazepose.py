@@ -16,12 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 from d3pose_core.observe import roi as geometry
 from d3pose_core.observe.observation import Roi
 from d3pose_core.observe.tflite import TfliteNetwork
 from d3pose_core.skeleton import NUM_LANDMARKS
-
-FULL_MODEL = "pose_landmark_full.tflite"
 
 _SIDE = 256  # px, the network's input
 _HEATMAP = 64  # cells a side
@@ -49,11 +48,11 @@ class Landmarks:
 class BlazePoseLandmarker:
     """Runs the landmark network on ROIs.
 
-    `model`: a fetched file's name, or the path of another BlazePose landmark network (lite, heavy).
+    `model`: a fetched file's name (see `landmark_models`), or the path of another BlazePose landmark network.
     `num_threads`: that work on one person together, or on several people, one each.
     """
 
-    def __init__(self, model: str | Path = FULL_MODEL, num_threads: int = 2) -> None:
+    def __init__(self, model: str | Path = LANDMARK_FILES[FULL], num_threads: int = 2) -> None:
         self._num_threads = num_threads
         self._network = TfliteNetwork(
             model,

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from d3pose_core.errors import InputError
-from d3pose_core.observe.blazepose import FULL_MODEL, BlazePoseLandmarker, Landmarks
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.observe.blazepose import BlazePoseLandmarker, Landmarks
 from d3pose_core.observe.blazepose_detector import BlazePoseDetector
 from d3pose_core.observe.image import check_image
 from d3pose_core.observe.observation import Detection, PersonDetector, PersonObservation, Roi
@@ -60,7 +61,7 @@ class BlazePoseObserver:
         self,
         max_people: int = 5,
         detector: PersonDetector | None = None,
-        landmark_model: str | Path = FULL_MODEL,
+        landmark_model: str | Path = LANDMARK_FILES[FULL],
         num_threads: int = 2,
         smallest_person: float = 0.125,
         search_interval_s: float = 0.1,

@@ -63,6 +63,7 @@ def _commands(
         "body": options.body,
         "device": options.device,
         "runtime": options.runtime,
+        "landmarks": options.landmarks,
         "max_people": str(options.max_people),
         "image_transport": "compressed" if compressed else "raw",
         "image_reliability": "reliable",

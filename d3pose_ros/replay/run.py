@@ -13,6 +13,7 @@ from d3pose_core.camera import Intrinsics, check_lens
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
 from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import FULL
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
 from d3pose_core.recordings import remove_results
@@ -39,6 +40,7 @@ class ReplayOptions:
     body: str = "free-mid"
     device: str = "cpu"
     runtime: str = AUTO
+    landmarks: str = FULL
     max_people: int = 5
     max_frames: int | None = None
     overlay: bool = True
@@ -88,6 +90,7 @@ def run_replay(
             options.body,
             options.max_people,
             runtime=options.runtime,
+            landmarks=options.landmarks,
         )
         settings = settings_of(options, options.bag) | {"image": topic.name, "camera": source}
         run = ResumableRun(options.out, settings, options.resume)
@@ -117,6 +120,7 @@ def run_replay(
             "images_dropped": replayed.dropped,
             "image_topic": topic.name,
             "camera": source,
+            "landmarks": options.landmarks,
             "start_stamp_ns": images.start_ns,
         },
     )

@@ -142,7 +142,18 @@ def test_an_attempt_that_was_cut_short_is_gone_on_with(
     monkeypatch.setattr("d3pose_core.clip_run.run_clip", run_clip)
     monkeypatch.setattr(process, "_recovery", lambda settings: None)
     settings = process.Settings(
-        None, None, None, 60.0, "d3pose-landmarks", "free-low", "cpu", "auto", 5, None, False
+        None,
+        None,
+        None,
+        60.0,
+        "d3pose-landmarks",
+        "free-low",
+        "cpu",
+        "auto",
+        "full",
+        5,
+        None,
+        False,
     )
     (recording,) = assign_folders([clip], tmp_path / "out")
     for identity, anew in (

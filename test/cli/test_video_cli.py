@@ -16,6 +16,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.cli.main import main
+from d3pose_core.landmark_models import FULL, HEAVY
 from d3pose_core.model_files import model_path
 from d3pose_core.recording import PeopleTable
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
@@ -98,6 +99,25 @@ def test_the_real_recovery_on_real_footage(tmp_path: Path) -> None:
     assert (man[:, 15, 1] < man[:, [7, 8], 1].min(axis=1)).mean() > 0.9, "head above feet"
     reprojected = table.intrinsics.project(table.joints.astype(float))
     np.testing.assert_allclose(reprojected, table.joints_2d, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ran"),
+    [([], HEAVY), (["--landmarks", "full"], FULL), (["--landmarks", "heavy"], HEAVY)],
+)
+def test_the_landmark_network_that_ran_is_said(
+    recovery: StandInRecovery,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    ran: str,
+) -> None:
+    """The best that is there, if nothing is said."""
+    monkeypatch.setattr("d3pose_core.model_files.state", lambda entry: "ok")
+    command = ["video", str(clip), "--out", str(tmp_path), "--max-frames", "2", *arguments]
+    assert main(command) == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["landmarks"] == ran
 
 
 def test_without_a_camera_the_assumption_is_said(

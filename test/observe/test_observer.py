@@ -8,8 +8,9 @@ import pytest
 
 from d3pose_core import model_files
 from d3pose_core.errors import InputError, ModelFileMissing
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 from d3pose_core.observe import BlazePoseDetector, BlazePoseObserver, PersonDetector, PersonObserver
-from d3pose_core.observe.blazepose import FULL_MODEL, BlazePoseLandmarker
+from d3pose_core.observe.blazepose import BlazePoseLandmarker
 from d3pose_core.observe.observation import Roi
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 
@@ -265,14 +266,14 @@ def test_images_that_are_views_are_fine(clip):
 
 
 def test_missing_and_damaged_networks_are_explained(tmp_path, monkeypatch):
-    whole = model_files.read_model(FULL_MODEL)
+    whole = model_files.read_model(LANDMARK_FILES[FULL])
     monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
     with pytest.raises(ModelFileMissing, match="d3pose models fetch"):
         BlazePoseObserver()
-    (tmp_path / FULL_MODEL).write_bytes(whole[:1000])
+    (tmp_path / LANDMARK_FILES[FULL]).write_bytes(whole[:1000])
     with pytest.raises(InputError, match="truncated"):
         BlazePoseObserver()
-    (tmp_path / FULL_MODEL).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (tmp_path / LANDMARK_FILES[FULL]).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(InputError, match="SHA-256"):
         BlazePoseObserver()
 
@@ -283,13 +284,13 @@ def test_landmark_network_of_the_users_own_is_checked(tmp_path):
     (tmp_path / "text.tflite").write_text("not a network")
     with pytest.raises(InputError, match="not a TensorFlow Lite file"):
         BlazePoseLandmarker(tmp_path / "text.tflite")
-    (tmp_path / "cut.tflite").write_bytes(model_files.read_model(FULL_MODEL)[:5000])
+    (tmp_path / "cut.tflite").write_bytes(model_files.read_model(LANDMARK_FILES[FULL])[:5000])
     with pytest.raises(InputError, match=r"cut\.tflite"):
         BlazePoseLandmarker(tmp_path / "cut.tflite")
     with pytest.raises(InputError, match=r"takes \[\(1, 224, 224, 3\)\]"):
         BlazePoseLandmarker(model_files.model_path("pose_detection.tflite"))
     copy = tmp_path / "mine.tflite"
-    copy.write_bytes(model_files.read_model(FULL_MODEL))
+    copy.write_bytes(model_files.read_model(LANDMARK_FILES[FULL]))
     BlazePoseLandmarker(copy)
 
 
@@ -301,7 +302,7 @@ def test_leaving_out_the_mask_changes_no_landmark(clip):
     landmarker = BlazePoseLandmarker()
     tensor = np.random.default_rng(0).random((1, 256, 256, 3), np.float32)
     cut_down = landmarker._network(tensor)
-    whole = Interpreter(model_content=model_files.read_model(FULL_MODEL), num_threads=2)
+    whole = Interpreter(model_content=model_files.read_model(LANDMARK_FILES[FULL]), num_threads=2)
     whole.allocate_tensors()
     whole.set_tensor(whole.get_input_details()[0]["index"], tensor)
     whole.invoke()

@@ -1,0 +1,62 @@
+"""Which landmark network runs: by name, and the best that is there."""
+
+import numpy as np
+import pytest
+
+from d3pose_core import model_files
+from d3pose_core.errors import InputError, ModelFileMissing
+from d3pose_core.landmark_models import BEST, FULL, HEAVY, LANDMARK_FILES, available, landmark_file
+from d3pose_core.observe.blazepose import BlazePoseLandmarker
+from d3pose_core.observe.observation import Roi
+from d3pose_core.recovery import MeshRecovery
+from d3pose_core.video import ClipReader
+
+
+def test_best_is_heavy_only_where_it_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
+    assert available(BEST) == FULL
+    (tmp_path / LANDMARK_FILES[HEAVY]).write_bytes(b"cut off")
+    assert available(BEST) == FULL
+    monkeypatch.setattr(model_files, "state", lambda entry: "ok")
+    assert available(BEST) == HEAVY
+    assert available(FULL) == FULL
+
+
+def test_other_names_are_told_the_known_ones():
+    with pytest.raises(InputError, match="full, heavy, got 'lite'"):
+        landmark_file("lite")
+    with pytest.raises(InputError, match="full, heavy, got 'lite'"):
+        MeshRecovery.from_pretrained(landmarks="lite")
+
+
+def test_heavy_that_was_not_fetched_names_the_command(tmp_path, monkeypatch):
+    for name in ("pose_detection.tflite", LANDMARK_FILES[FULL]):
+        (tmp_path / name).symlink_to(model_files.model_path(name))
+    monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
+    with pytest.raises(ModelFileMissing, match=r"d3pose models fetch pose_landmark_heavy\.tflite"):
+        MeshRecovery.from_pretrained(landmarks=HEAVY)
+
+
+@pytest.fixture
+def needs_heavy():
+    if model_files.state(model_files.find(LANDMARK_FILES[HEAVY])) != "ok":
+        pytest.skip("NOT TESTED: the heavy landmark network could not be fetched (it needs npm)")
+
+
+def test_both_networks_see_the_same_man(needs_heavy):
+    """Same outputs, same meaning: the image's points agree to 3 % of his height, the metric ones to 15 cm."""
+    clip = ClipReader(model_files.model_path("demo.mp4"), max_frames=21)
+    image = [frame.image for frame in clip][20]
+    roi = Roi(np.array([639.0, 269.0], np.float32), 540.0, 0.0)
+    full, heavy = (BlazePoseLandmarker(landmark_file(name))(image, roi) for name in (FULL, HEAVY))
+    assert heavy.score > 0.9
+    apart = np.linalg.norm(full.keypoints - heavy.keypoints, axis=1)
+    assert 0 < np.median(apart) < 0.03 * np.ptp(full.keypoints[:, 1])
+    apart = np.linalg.norm(full.landmarks - heavy.landmarks, axis=1)
+    assert 0 < np.median(apart) < 0.15
+
+
+def test_the_pipeline_runs_the_network_that_was_asked_for(needs_heavy):
+    quick, exact = (MeshRecovery.from_pretrained(landmarks=name) for name in (FULL, HEAVY))
+    sizes = [len(recovery.observer._landmarker.content) for recovery in (quick, exact)]
+    assert sizes[1] > 3 * sizes[0]
