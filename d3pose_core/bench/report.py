@@ -94,7 +94,8 @@ def _lines(bench: Bench) -> Iterator[str]:
     machine = bench.machine
     yield (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
-        f"load {machine['load']} before, {bench.load_after} after; the network runs in {bench.runtime}"
+        f"load {machine['load']} before, {bench.load_after} after; the network runs in {bench.runtime}; "
+        f"landmarks: {bench.options.landmarks}"
     )
     if machine["load"] > 0.5:
         yield "NOTE: the machine was busy with other things: times are too long, above all p95"

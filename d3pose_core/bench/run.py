@@ -29,6 +29,7 @@ from d3pose_core.bench.work import (
 )
 from d3pose_core.body import BodyModel, load_body
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import FULL, landmark_file
 from d3pose_core.machine import describe
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
@@ -60,6 +61,7 @@ class BenchOptions:
     start_up_people: tuple[int, ...] = (1, 8)
     weights: str = "d3pose-landmarks"
     runtime: str = AUTO  # of the network, see d3pose_core.runtime
+    landmarks: str = FULL  # see d3pose_core.landmark_models
 
     def __post_init__(self) -> None:
         for name in ("people", "sizes", "threads"):
@@ -91,10 +93,13 @@ class Needs:
     mesh: dict[int, Work]
 
     @classmethod
-    def of(cls, model: D3Pose, body: BodyModel, people: Sequence[int]) -> Needs:
+    def of(
+        cls, model: D3Pose, body: BodyModel, people: Sequence[int], landmarks: str = FULL
+    ) -> Needs:
         """For so many people; raises ModelFileMissing."""
+        landmarker = BlazePoseLandmarker(landmark_file(landmarks), num_threads=1)
         return cls(
-            landmarks=tflite_work(BlazePoseLandmarker(num_threads=1).content),
+            landmarks=tflite_work(landmarker.content),
             detect=tflite_work(read_model(DETECTION_MODEL)),
             network={count: network_work(model, count) for count in people},
             body={count: joints_work(body, count) for count in people},
@@ -149,7 +154,7 @@ def run_bench(
     model, body = load_model(options.weights), load_body(BODY)
     machine = describe()
     progress("what the stages need")
-    needs = Needs.of(model, body, options.people)
+    needs = Needs.of(model, body, options.people, options.landmarks)
     floors = {}
     for threads in sorted({1, *options.threads}):
         progress(f"what the machine can do with {threads} threads")
@@ -157,8 +162,9 @@ def run_bench(
     start_ups = []
     for people in options.start_up_people:
         progress(f"start of a process for {people} people")
-        network = ["--weights", options.weights, "--runtime", options.runtime]
-        start_ups.append(start_up.measure(people, network))
+        networks = ["--weights", options.weights, "--runtime", options.runtime]
+        networks += ["--landmarks", options.landmarks]
+        start_ups.append(start_up.measure(people, networks))
     cases = []
     with ExitStack() as stack:
         stages = stack.enter_context(ros) if ros is not None else None
@@ -174,7 +180,11 @@ def run_bench(
             for (width, height), people in itertools.product(options.sizes, options.people):
                 progress(f"{people} people, {width} x {height}, {threads} threads")
                 # One place is free: the search for others goes on, as it does in a room.
-                observer = BlazePoseObserver(max_people=people + 1, num_threads=threads)
+                observer = BlazePoseObserver(
+                    people + 1,
+                    landmark_model=landmark_file(options.landmarks),
+                    num_threads=threads,
+                )
                 shown = crowd(man, people, width, height)
                 limits = (options.frames, options.seconds)
                 cases.append(run_case(loaded.another(observer), shown, threads, *limits, stages))

@@ -53,12 +53,14 @@ def _measure_here(args: argparse.Namespace) -> StartUp:
     import torch
 
     from d3pose_core.camera import Intrinsics
+    from d3pose_core.landmark_models import landmark_file
     from d3pose_core.observe import BlazePoseObserver
     from d3pose_core.recovery import MeshRecovery
 
     imported = time.monotonic()
     torch.set_num_threads(1)
-    observer = BlazePoseObserver(max_people=args.people + 1)
+    file = landmark_file(args.landmarks)
+    observer = BlazePoseObserver(args.people + 1, landmark_model=file)
     recovery = MeshRecovery.from_pretrained(args.weights, observer=observer, runtime=args.runtime)
     loaded = time.monotonic()
 
@@ -87,6 +89,7 @@ if __name__ == "__main__":
     parser.add_argument("--people", type=int, default=1)
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--landmarks", default="full")
     parser.add_argument("--began", type=float, default=time.monotonic(), help="monotonic clock, s")
     args = parser.parse_args()
     print(json.dumps(asdict(_measure_here(args))))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from d3pose_core.cli.options import count
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 from d3pose_core.runtime import AUTO, RUNTIMES
 
 
@@ -49,6 +50,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="what executes the network (default: %(default)s)",
     )
     parser.add_argument(
+        "--landmarks",
+        choices=tuple(LANDMARK_FILES),
+        default=FULL,
+        help="BlazePose's landmark network (default: %(default)s)",
+    )
+    parser.add_argument(
         "--domain-id",
         type=int,
         choices=range(102),
@@ -72,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         frames=args.frames or options.frames,
         weights=args.weights,
         runtime=args.runtime,
+        landmarks=args.landmarks,
     )
     ros, skipped = None, []
     try:
