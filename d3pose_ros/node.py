@@ -7,9 +7,7 @@ worker's thread (`pipeline.FramePipeline`).
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,8 +18,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidNamespaceException
 from rclpy.executors import (
-    Executor,
-    ExternalShutdownException,
     MultiThreadedExecutor,
     SingleThreadedExecutor,
 )
@@ -44,9 +40,8 @@ from d3pose_ros.more_outputs import MoreOutputs
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.parameters import NodeParameters
 from d3pose_ros.pipeline import LOG_PERIOD_S, FramePipeline, Outputs
+from d3pose_ros.spinning import ending_on_signals, spin
 from d3pose_ros.worker import AheadWorker, NewestWorker
-
-SIGNAL_CHECK_S = 0.1  # an idle node looks so often whether it is to end
 
 # Makes the recovery of one configured node.
 RecoveryFactory = Callable[[NodeParameters], MeshRecovery]
@@ -300,14 +295,8 @@ class D3PoseNode(LifecycleNode):
 
 
 def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | None = None) -> int:
-    """Runs nodes until the process is interrupted. Exit status 2 for an invalid parameter, name or setting.
-
-    SIGINT and SIGTERM only ask for the end. rclpy's own handlers would take the context away at once, under
-    the hands of a worker that publishes, and that can crash the process.
-    """
-    asked_to_end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_end.set())
+    """Runs nodes until SIGINT or SIGTERM. Exit status 2 for an invalid parameter, name or setting."""
+    asked_to_end = ending_on_signals()
     remarks = shared_memory.prepare()
     try:
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
@@ -322,6 +311,11 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
         print(f"d3pose: error: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
+
+    def callback_failed(error: Exception) -> None:
+        for node in nodes:
+            node.callback_failed(error)
+
     executor = SingleThreadedExecutor() if len(nodes) == 1 else MultiThreadedExecutor(len(nodes))
     for node in nodes:
         executor.add_node(node)
@@ -331,25 +325,13 @@ def run(make_nodes: Callable[[], Sequence[D3PoseNode]], argv: Sequence[str] | No
         for node in nodes:
             if node.parameters.autostart and not asked_to_end.is_set():
                 node.autostart()
-        _spin(executor, nodes, asked_to_end)
+        spin(executor, asked_to_end, callback_failed)
     finally:
         for node in nodes:
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
     return 0
-
-
-def _spin(executor: Executor, nodes: Sequence[D3PoseNode], asked_to_end: threading.Event) -> None:
-    """Until the end is asked for. A callback that fails is reported, and the others go on."""
-    while not asked_to_end.is_set() and rclpy.ok():
-        try:
-            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
-        except ExternalShutdownException:
-            return
-        except Exception as error:  # rclpy's own too: its parameter service raises on unknown types
-            for node in nodes:
-                node.callback_failed(error)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

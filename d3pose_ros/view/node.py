@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.exceptions import InvalidTopicNameException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -18,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from d3pose_core.errors import InputError
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.replay.topics import COMPRESSED_TYPE, IMAGE_TYPE
+from d3pose_ros.spinning import ending_on_signals, spin
 from d3pose_ros.view.feed import Feed
 from d3pose_ros.view.server import ViewServer, is_loopback
 
@@ -94,6 +94,12 @@ class ViewNode(Node):
                     return topic, kind
         return "", ""
 
+    def callback_failed(self, error: Exception) -> None:
+        """One message that is odd must not end the page."""
+        self.get_logger().error(
+            f"a callback failed, the page goes on: {error!r}", throttle_duration_sec=5.0
+        )
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name.split(":")[0].strip("/") == self._options.watched.strip("/"):
@@ -110,9 +116,7 @@ def run_view(options: ViewOptions) -> None:
         except InvalidTopicNameException as error:
             raise InputError(f"{topic} is no topic's full name: {error}") from error
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: stopped.append(received))
+    asked_to_end = ending_on_signals()
     executor = SingleThreadedExecutor()
     try:
         node = ViewNode(options)
@@ -125,15 +129,7 @@ def run_view(options: ViewOptions) -> None:
                 "there is no password and no encryption",
                 flush=True,
             )
-        while not stopped:
-            try:
-                executor.spin_once(timeout_sec=0.2)
-            except ExternalShutdownException:
-                break
-            except Exception as error:  # one message that is odd must not end the page
-                node.get_logger().error(
-                    f"a callback failed, the page goes on: {error!r}", throttle_duration_sec=5.0
-                )
+        spin(executor, asked_to_end, node.callback_failed)
         server.close()
         node.destroy_node()
     finally:

@@ -12,6 +12,7 @@ from d3pose_core.data.error_statistics import FITTED
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 
 _EVALUATION_ONLY = "eval_only"
 
@@ -49,7 +50,7 @@ def main() -> None:
     )
     numbers = range(arguments.first, arguments.first + arguments.clips)
     if arguments.command == "record":
-        recorded = record(studio, numbers, arguments.out)
+        recorded = record(studio, numbers, arguments.out, landmarks=arguments.landmarks)
         print({name: round(value, 3) for name, value in landmark_scores(recorded).items()})
     else:
         from tools.measure_landmarks.drawing import contact_sheet
@@ -81,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
             "--varied", action="store_true", help="change the motions as the training does"
         )
         command.add_argument("--out", type=Path, required=True, help="a file, or show's folder")
+        if name == "record":
+            command.add_argument(
+                "--landmarks", choices=tuple(LANDMARK_FILES), default=FULL, help="which BlazePose"
+            )
     analyse = commands.add_parser("analyse", help="print the measured errors")
     analyse.add_argument("recordings", type=Path, nargs="+")
     fit = commands.add_parser("fit", help="fit the simulator's error statistics")

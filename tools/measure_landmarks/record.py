@@ -14,6 +14,7 @@ from d3pose_core.body.load import free_body_arrays, load_body
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
+from d3pose_core.landmark_models import FULL, landmark_file
 from tools.measure_landmarks.picture import Camera, landmark_depths
 from tools.measure_landmarks.scenes import Scene, sample_scene
 from tools.measure_landmarks.watch import ToldObserver, Watched, watch
@@ -55,9 +56,11 @@ def _depths_under_skin(body: BodyModel, arrays: BodyArrays) -> np.ndarray:
     return landmark_depths(arrays.v_template, landmarks[0].numpy())
 
 
-def record(studio: Studio, numbers: range, out: Path, save_every: int = 20) -> RenderedSet:
-    """Clips `numbers` of a studio; what is done so far is saved now and then."""
-    observer = ToldObserver(max_people=1, num_threads=1)
+def record(
+    studio: Studio, numbers: range, out: Path, save_every: int = 20, landmarks: str = FULL
+) -> RenderedSet:
+    """Clips `numbers` of a studio, watched by `landmarks`; what is done so far is saved now and then."""
+    observer = ToldObserver(1, landmark_model=landmark_file(landmarks), num_threads=1)
     rows: list[dict[str, np.ndarray]] = []
     for number in tqdm(numbers, desc=str(out), unit="clip"):
         scene, camera, seed = studio.clip(number)

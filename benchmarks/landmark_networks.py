@@ -1,0 +1,67 @@
+"""BlazePose's two landmark networks on real footage: what they cost, whom they lose, whose sides they turn.
+
+    python benchmarks/landmark_networks.py [CLIP] [--frames 150] [--hfov 60]
+
+The clip (the demo's by default) level and rolled by 20 degrees either way, with each network, one thread. Of
+each person: frames in which they were recovered, and how often they were seen the other way round and turned
+(d3pose_core/sides.py). There is no truth to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+
+from d3pose_core.camera import Intrinsics
+from d3pose_core.landmark_models import LANDMARK_FILES, landmark_file
+from d3pose_core.model_files import model_path
+from d3pose_core.observe import BlazePoseObserver
+from d3pose_core.recovery import MeshRecovery
+from d3pose_core.video import ClipReader
+
+HEIGHT = 500  # px, that images are shrunk to
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clip", nargs="?", type=Path, help="default: the demo's")
+    parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--hfov", type=float, default=60.0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+    frames = list(ClipReader(args.clip or model_path("demo.mp4"), max_frames=args.frames))
+    print(f"{'landmarks':10s}{'roll':>5s}{'ms a frame':>12s}{'turned':>8s}   frames of each person")
+    for name in LANDMARK_FILES:
+        for roll in (0, -20, 20):
+            observer = BlazePoseObserver(landmark_model=landmark_file(name), num_threads=1)
+            recovery = MeshRecovery.from_pretrained(observer=observer)
+            people: Counter[int] = Counter()
+            turned, times = 0, []
+            for frame in frames:
+                image = _rolled(frame.image, roll)
+                camera = Intrinsics.from_hfov(args.hfov, image.shape[1], image.shape[0])
+                people.update(p.track_id for p in recovery(image, frame.time_s, camera))
+                turned += recovery.turned
+                times.append(observer.stage_times_ms["landmarks"])
+            seen = " ".join(str(count) for _, count in sorted(people.items()))
+            print(f"{name:10s}{roll:5d}{median(times):12.1f}{turned:8d}   {seen}", flush=True)
+
+
+def _rolled(image: np.ndarray, degrees: float) -> np.ndarray:
+    scale = HEIGHT / image.shape[0]
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    return cv2.warpAffine(small, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""How far upright people lean towards the camera: recovered, reported by the landmark network, and truly.
+
+    python benchmarks/lean.py SHARD.npz [SHARD.npz ...] [--split test] [--rendered RECORDING.npz ...]
+
+From the front or from behind a lean is hardly seen: it shortens a body by the cosine. What says so instead
+is the landmark network's depth, and what is usual in the training. Angles are between the line from ankles to
+shoulders and the plane of the image, in a camera turned at the person, positive towards it; a person who
+stands straight leans by as much as the camera is above them. Only frames in which the body is stretched and
+seen from the front or from behind count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from d3pose_core.body import BodyModel, load_body
+from d3pose_core.data.landmark_noise import Realism
+from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.rendered import RenderedSet
+from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.evaluation.held_out import free_run, held_out_batches
+from d3pose_core.evaluation.robustness import facing
+from d3pose_core.model.checkpoint import load_model
+from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.model.view import look_at_rotation, project
+from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
+
+BINS = (-40, -10, 0, 10, 20, 40)  # degrees
+STRETCHED_M = 1.1  # from ankles to shoulders
+ACROSS = 0.35  # of that, at most to the side
+CLEAR = 0.4  # landmark errors as on real footage, see robustness.py
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shards", nargs="+", help="motion shards (docs/training.md)")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument("--weights", default="d3pose-landmarks")
+    parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
+    parser.add_argument("--rendered", nargs="*", default=[], help="recordings")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+
+    body, model = load_body("free-low"), load_model(args.weights)
+    realism = Realism(errors=CLEAR)
+    motions = MotionLibrary(args.shards, args.split)
+    sets = {
+        f"simulated, landmark errors times {CLEAR}": held_out_batches(
+            motions, body, args.sequences, realism=realism
+        )
+    }
+    if args.rendered:
+        sets["rendered"] = RenderedSet.load(*args.rendered).batches(body)
+    for title, batches in sets.items():
+        print(f"{title}: mean degrees towards the camera")
+        print(f"{'true':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
+        print(_table(*_leans(model, batches, body)), flush=True)
+
+
+@torch.inference_mode()
+def _leans(model: D3Pose, batches: Sequence[TrainingBatch], body: BodyModel) -> tuple[Tensor, ...]:
+    """True, recovered and reported, [N] degrees, of the frames that count."""
+    found = []
+    for batch in batches:
+        turn = look_at_rotation(project(batch.truth.pelvis))
+        true = _upward(batch.truth.joints @ turn, JOINT_NAMES)
+        ours = _upward(free_run(model, batch).joints(body) @ turn, JOINT_NAMES)
+        theirs = _upward(batch.observations.landmarks, LANDMARK_NAMES)
+        length, angle = true.norm(dim=-1), facing(batch)
+        counts = batch.observations.seen & ((angle < 60) | (angle > 120))
+        counts &= (length > STRETCHED_M) & (true[..., 0].abs() < ACROSS * length)
+        found.append(torch.stack([_lean(v)[counts] for v in (true, ours, theirs)]))
+    return tuple(torch.cat(found, 1))
+
+
+def _upward(points: Tensor, names: Sequence[str]) -> Tensor:
+    """From the middle of the ankles to the middle of the shoulders: [..., 3]."""
+
+    def middle(part: str) -> Tensor:
+        return points[..., [names.index(f"{side}_{part}") for side in ("left", "right")], :].mean(
+            -2
+        )
+
+    return middle("shoulder") - middle("ankle")
+
+
+def _lean(upward: Tensor) -> Tensor:
+    return torch.rad2deg(torch.atan2(-upward[..., 2], -upward[..., 1]))
+
+
+def _table(true: Tensor, ours: Tensor, theirs: Tensor) -> str:
+    lines = []
+    for low, high in itertools.pairwise(BINS):
+        inside = (true >= low) & (true < high)
+        if inside.any():
+            means = (float(x[inside].mean()) for x in (true, ours, theirs))
+            row = f"{low:5d} to {high:3d}{int(inside.sum()):8d}"
+            lines.append(row + "{:8.1f}{:8.1f}{:11.1f}".format(*means))
+    off = (float((x - true).square().mean().sqrt()) for x in (ours, theirs))
+    lines.append(f"{'error (root mean square)':>28s}" + "{:8.1f}{:11.1f}".format(*off))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
