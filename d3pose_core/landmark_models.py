@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from d3pose_core import model_files
 from d3pose_core.errors import InputError
 
-# `heavy` takes four times as long and is optional (`d3pose models fetch`). On real footage with a reference
-# it erred less than `full`: 111 mm instead of 150, and in one front view it mistook no sides, where `full`
-# did in a third of the frames (docs/training.md).
+# HEAVY takes four times as long and is optional (`d3pose models fetch`); what it is better at is in
+# docs/training.md, "Two landmark networks".
 FULL, HEAVY = "full", "heavy"
 # HEAVY where it was fetched, else FULL: for work that nobody waits for.
 BEST = "best"
 LANDMARK_FILES = {FULL: "pose_landmark_full.tflite", HEAVY: "pose_landmark_heavy.tflite"}
+
+_log = logging.getLogger(__name__)
 
 
 def landmark_file(landmarks: str) -> str:
@@ -23,9 +26,16 @@ def landmark_file(landmarks: str) -> str:
         raise InputError(f"landmarks must be one of {known}, got {landmarks!r}") from None
 
 
-def available(landmarks: str) -> str:
-    """ "full" or "heavy", which "best" stands for on this machine; others are returned as they are."""
+def resolve(landmarks: str) -> str:
+    """What "best" stands for on this machine, "full" or "heavy"; these are returned as they are."""
     if landmarks != BEST:
         return landmarks
-    is_there = model_files.state(model_files.find(LANDMARK_FILES[HEAVY])) == "ok"
-    return HEAVY if is_there else FULL
+    heavy = model_files.find(LANDMARK_FILES[HEAVY])
+    state = model_files.state(heavy)
+    if state == "damaged":
+        _log.warning(
+            "%s is damaged, the full landmark network is taken: run `%s`",
+            model_files.cache_dir() / heavy.name,
+            model_files.fetch_command(heavy),
+        )
+    return HEAVY if state == "ok" else FULL

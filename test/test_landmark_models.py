@@ -4,22 +4,26 @@ import numpy as np
 import pytest
 
 from d3pose_core import model_files
+from d3pose_core.cli.main import main
 from d3pose_core.errors import InputError, ModelFileMissing
-from d3pose_core.landmark_models import BEST, FULL, HEAVY, LANDMARK_FILES, available, landmark_file
+from d3pose_core.landmark_models import BEST, FULL, HEAVY, LANDMARK_FILES, landmark_file, resolve
 from d3pose_core.observe.blazepose import BlazePoseLandmarker
 from d3pose_core.observe.observation import Roi
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.video import ClipReader
+from test.helpers.model_cache import link_needed_files
 
 
-def test_best_is_heavy_only_where_it_is_whole(tmp_path, monkeypatch):
+def test_best_is_heavy_only_where_it_is_whole(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
-    assert available(BEST) == FULL
+    assert resolve(BEST) == FULL
+    assert not caplog.records
     (tmp_path / LANDMARK_FILES[HEAVY]).write_bytes(b"cut off")
-    assert available(BEST) == FULL
+    assert resolve(BEST) == FULL
+    assert "damaged" in caplog.text
     monkeypatch.setattr(model_files, "state", lambda entry: "ok")
-    assert available(BEST) == HEAVY
-    assert available(FULL) == FULL
+    assert resolve(BEST) == HEAVY
+    assert resolve(FULL) == FULL
 
 
 def test_other_names_are_told_the_known_ones():
@@ -30,11 +34,20 @@ def test_other_names_are_told_the_known_ones():
 
 
 def test_heavy_that_was_not_fetched_names_the_command(tmp_path, monkeypatch):
-    for name in ("pose_detection.tflite", LANDMARK_FILES[FULL]):
-        (tmp_path / name).symlink_to(model_files.model_path(name))
-    monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
+    monkeypatch.setenv("D3POSE_CACHE", str(link_needed_files(tmp_path / "cache")))
     with pytest.raises(ModelFileMissing, match=r"d3pose models fetch pose_landmark_heavy\.tflite"):
         MeshRecovery.from_pretrained(landmarks=HEAVY)
+
+
+@pytest.mark.parametrize("command", ["video", "process"])
+def test_commands_say_so_and_record_nothing(tmp_path, monkeypatch, capsys, command):
+    clip = model_files.model_path("demo.mp4")
+    monkeypatch.setenv("D3POSE_CACHE", str(link_needed_files(tmp_path / "cache")))
+    out = tmp_path / "out"
+    arguments = [command, str(clip), "--out", str(out), "--landmarks", HEAVY, "--max-frames", "1"]
+    assert main(arguments) == 2
+    assert "d3pose models fetch pose_landmark_heavy.tflite" in capsys.readouterr().err
+    assert not [path for path in out.rglob("*") if path.is_file()]
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ class BenchOptions:
     landmarks: str = FULL  # see d3pose_core.landmark_models
 
     def __post_init__(self) -> None:
+        landmark_file(self.landmarks)
         for name in ("people", "sizes", "threads"):
             if not getattr(self, name):
                 raise InputError(f"{name} must name at least one case")

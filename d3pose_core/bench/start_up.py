@@ -14,6 +14,8 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES, landmark_file
+
 _FRAMES = 45
 _IMAGES = 8  # of the clip: the images themselves should not weigh on the memory measured
 
@@ -53,7 +55,6 @@ def _measure_here(args: argparse.Namespace) -> StartUp:
     import torch
 
     from d3pose_core.camera import Intrinsics
-    from d3pose_core.landmark_models import landmark_file
     from d3pose_core.observe import BlazePoseObserver
     from d3pose_core.recovery import MeshRecovery
 
@@ -89,7 +90,7 @@ if __name__ == "__main__":
     parser.add_argument("--people", type=int, default=1)
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--runtime", default="auto")
-    parser.add_argument("--landmarks", default="full")
+    parser.add_argument("--landmarks", choices=tuple(LANDMARK_FILES), default=FULL)
     parser.add_argument("--began", type=float, default=time.monotonic(), help="monotonic clock, s")
     args = parser.parse_args()
     print(json.dumps(asdict(_measure_here(args))))

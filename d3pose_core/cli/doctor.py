@@ -137,7 +137,7 @@ def _model_files() -> Iterator[Finding]:
         else:
             is_needed = entry.kind == "model" and not entry.optional
             absent = "MISSING" if is_needed else "note"
-            yield Finding(absent, entry.name, f"{state}: run `{model_files.FETCH_COMMAND}`")
+            yield Finding(absent, entry.name, f"{state}: run `{model_files.fetch_command(entry)}`")
 
 
 def _shared_memory(

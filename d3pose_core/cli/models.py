@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="?",
         choices=("fetch", "list", "verify"),
         default="list",
-        help="fetch: what is missing or damaged; verify: status 1 unless all that is needed is there",
+        help="fetch: what is missing or damaged; verify: status 1 if one is damaged, or missing and needed",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these files (default: all)")
     parser.set_defaults(run=run)
@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
             f"{state:8} {name:28} {entry.size / 1e6:5.1f} MB  {entry.licence:13} "
             f"{entry.package} {entry.version}  {entry.purpose}"
         )
-    needed = [name for name in names if args.names or not model_files.find(name).optional]
-    if args.action == "verify" and any(states[name] != "ok" for name in needed):
+    needed = args.names or [entry.name for entry in model_files.needed()]
+    wrong = any(states[name] != "ok" for name in needed) or "damaged" in states.values()
+    if args.action == "verify" and wrong:
         print(f"run `{model_files.FETCH_COMMAND}` to get what is missing or damaged")
         return 1
     return 0

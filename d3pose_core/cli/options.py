@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import BEST, FULL, HEAVY
+from d3pose_core.landmark_models import BEST, FULL, LANDMARK_FILES
 from d3pose_core.runtime import AUTO, RUNTIMES
 
 DEFAULT_HFOV_DEG = 60.0
@@ -41,7 +41,7 @@ def add_recovery_options(parser: argparse.ArgumentParser, landmarks: str = FULL)
     )
     parser.add_argument(
         "--landmarks",
-        choices=(FULL, HEAVY, BEST),
+        choices=(*LANDMARK_FILES, BEST),
         default=landmarks,
         help="BlazePose's landmark network: full, as on a robot; heavy, four times slower and more exact; "
         "best: heavy if `d3pose models fetch` could get it, else full (default: %(default)s)",

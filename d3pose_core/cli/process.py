@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d3pose_core import engine, recordings
+from d3pose_core import engine, model_files, recordings
 from d3pose_core.cli.options import (
     add_camera_options,
     add_recovery_options,
@@ -25,7 +25,7 @@ from d3pose_core.cli.process_totals import Totals
 from d3pose_core.cli.report import Bar, progress_bar
 from d3pose_core.engine import Outcome, Report
 from d3pose_core.errors import D3PoseError
-from d3pose_core.landmark_models import available, landmark_file
+from d3pose_core.landmark_models import landmark_file, resolve
 from d3pose_core.output_file import output_in
 from d3pose_core.recording import Summary
 from d3pose_core.recordings import Record, Recording
@@ -43,9 +43,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "process",
         help="recover the people in many bags and clips, in parallel",
         description="Does with every bag what `d3pose replay` does, and with every clip what `d3pose "
-        "video --landmarks full` does, each into a folder of its own below DIR. Started again, it goes on "
-        "with what is not done. A recording that fails does not stop the others; exit status 1 says that "
-        "some did.",
+        "video` does with the same --landmarks, each into a folder of its own below DIR. Started again, it "
+        "goes on with what is not done. A recording that fails does not stop the others; exit status 1 "
+        "says that some did.",
     )
     parser.add_argument(
         "recordings", type=Path, nargs="+", metavar="BAG", help="bags (folders or files) and clips"
@@ -122,11 +122,13 @@ def run(args: argparse.Namespace) -> int:
         body=args.body,
         device=args.device,
         runtime=args.runtime,
-        landmarks=available(args.landmarks),
+        landmarks=resolve(args.landmarks),
         max_people=args.max_people,
         max_frames=args.max_frames,
         overlay=args.overlay,
     )
+    # Says now, not of every recording, that it has to be fetched.
+    model_files.read_model(landmark_file(settings.landmarks))
     found = recordings.assign_folders(args.recordings, args.out, args.root)
     check_output_folder(args.out)
     identity = _identity(settings)
@@ -253,9 +255,11 @@ def _recovery(settings: Settings) -> MeshRecovery:
 
 @lru_cache(maxsize=1)
 def _loaded(weights: str, body: str, device: str, runtime: str) -> MeshRecovery:
+    from d3pose_core.observe.cached import CachedObserver
     from d3pose_core.recovery import MeshRecovery
 
-    return MeshRecovery.from_pretrained(weights, device, body, runtime=runtime)
+    observer = CachedObserver()  # nobody's: each recording has its own
+    return MeshRecovery.from_pretrained(weights, device, body, observer=observer, runtime=runtime)
 
 
 @dataclass(frozen=True)

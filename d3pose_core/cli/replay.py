@@ -13,7 +13,7 @@ from d3pose_core.cli.options import (
     check_output_folder,
 )
 from d3pose_core.errors import D3PoseError, InputError
-from d3pose_core.landmark_models import available
+from d3pose_core.landmark_models import resolve
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             body=args.body,
             device=args.device,
             runtime=args.runtime,
-            landmarks=available(args.landmarks),
+            landmarks=resolve(args.landmarks),
             max_people=args.max_people,
             max_frames=args.max_frames,
             overlay=not args.no_overlay,

@@ -12,7 +12,7 @@ from d3pose_core.cli.options import (
     add_recovery_options,
     add_resume_option,
 )
-from d3pose_core.landmark_models import BEST, available
+from d3pose_core.landmark_models import BEST, resolve
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             body=args.body,
             device=args.device,
             runtime=args.runtime,
-            landmarks=available(args.landmarks),
+            landmarks=resolve(args.landmarks),
             max_people=args.max_people,
             max_frames=args.max_frames,
             resume=args.resume,

@@ -91,8 +91,9 @@ def _heights(batch: int, rng: torch.Generator) -> Tensor:
 
     How far somebody leans towards the camera is hardly seen from the front, so a network answers with what
     is usual in its training. Most cameras are as high as people's waists and heads (robots, tripods, hands);
-    were all heights equally likely, people would be leant 12 degrees towards the camera on average, which
-    is then seen in a level view, too. Some people stand higher than the camera: on steps, stages, walls.
+    were all heights from 0.3 to 3 m equally likely, the cameras would look down at people by 14 degrees on
+    average, and people in a level view would come out leaning as much (`benchmarks/lean.py`). Some people
+    stand higher than the camera: on steps, stages, walls.
     """
     kind = torch.rand(batch, generator=rng)
     at_hand = (1.2 + 0.35 * torch.randn(batch, generator=rng)).clamp(0.3, 3.0)

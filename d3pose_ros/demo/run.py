@@ -48,7 +48,7 @@ def run_demo(options: DemoOptions) -> Summary:
         ProcessFailed: one of the processes did not come up or ended; the message has its log.
         D3PoseError: the bag does not hold what the node says it published.
     """
-    for entry in model_files.MODEL_FILES:
+    for entry in model_files.needed():
         model_files.model_path(entry.name)
     if not weights_path(options.weights).is_file():
         raise InputError(f"no weights at {options.weights!r}: give a file of `d3pose train`")

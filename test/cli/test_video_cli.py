@@ -32,6 +32,7 @@ class StandInRecovery:
         self.body = load_body("free-low")
         self.stage_times_ms = {"observe": 2.0, "network": 1.0}
         self.calls: list[tuple[float, Intrinsics]] = []
+        self.made_with: dict[str, object] = {}
 
     def __call__(
         self, image: np.ndarray, stamp_s: float, intrinsics: Intrinsics
@@ -50,7 +51,12 @@ class StandInRecovery:
 @pytest.fixture
 def recovery(monkeypatch: pytest.MonkeyPatch) -> StandInRecovery:
     stand_in = StandInRecovery()
-    monkeypatch.setattr(MeshRecovery, "from_pretrained", lambda *args, **kwargs: stand_in)
+
+    def from_pretrained(*args: object, **kwargs: object) -> StandInRecovery:
+        stand_in.made_with = kwargs
+        return stand_in
+
+    monkeypatch.setattr(MeshRecovery, "from_pretrained", from_pretrained)
     return stand_in
 
 
@@ -89,7 +95,8 @@ def test_leaves_the_three_files(
 
 def test_the_real_recovery_on_real_footage(tmp_path: Path) -> None:
     """The man on the block is found where he stands, upright, in (nearly) every frame."""
-    arguments = ["--out", str(tmp_path), "--hfov", "65", "--max-frames", "20", "--body", "free-low"]
+    arguments = ["--out", str(tmp_path), "--hfov", "65", "--max-frames", "20"]
+    arguments += ["--landmarks", "full", "--body", "free-low"]
     assert main(["video", str(model_path("demo.mp4")), *arguments]) == 0
     table = PeopleTable.load(tmp_path / "people.npz")
     assert table.intrinsics.width == 1768
@@ -105,7 +112,7 @@ def test_the_real_recovery_on_real_footage(tmp_path: Path) -> None:
     ("arguments", "ran"),
     [([], HEAVY), (["--landmarks", "full"], FULL), (["--landmarks", "heavy"], HEAVY)],
 )
-def test_the_landmark_network_that_ran_is_said(
+def test_the_landmark_network_that_runs_is_said(
     recovery: StandInRecovery,
     clip: Path,
     tmp_path: Path,
@@ -117,6 +124,7 @@ def test_the_landmark_network_that_ran_is_said(
     monkeypatch.setattr("d3pose_core.model_files.state", lambda entry: "ok")
     command = ["video", str(clip), "--out", str(tmp_path), "--max-frames", "2", *arguments]
     assert main(command) == 0
+    assert recovery.made_with["landmarks"] == ran
     assert json.loads((tmp_path / "summary.json").read_text())["landmarks"] == ran
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from d3pose_core.body import load_body
+from d3pose_core.data.cameras import sample_cameras
 from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.motions import MotionLibrary, MotionWindows, mirror, widen
 from d3pose_core.data.simulator import Simulator
@@ -39,6 +40,21 @@ def test_the_same_seed_gives_the_same_batch(shard, body):
     other = simulator(shard, body, seed=6).sample(3, 20)
     assert torch.equal(first.observations.rays, second.observations.rays)
     assert not torch.equal(first.observations.rays, other.observations.rays)
+
+
+def test_cameras_hang_as_high_as_they_do_before_robots():
+    """Half of them about 1.2 m above the person's floor, some below it."""
+    times = torch.arange(2).expand(20_000, 2) / 30.0
+    pelvis = torch.tensor([0.0, 0.95, 0.0]).expand(20_000, 2, 3)
+    cameras = sample_cameras(pelvis, times, torch.Generator().manual_seed(0))
+    away = cameras.position[:, 0] - pelvis[:, 0]
+    elevation = torch.rad2deg(torch.asin(away[:, 1] / away.norm(dim=-1)))
+    assert abs(float(elevation.median())) < 6, "an upright person leans neither way on average"
+    assert elevation.quantile(0.03) > -35
+    assert elevation.quantile(0.97) < 50
+    height = cameras.position[:, 0, 1]
+    assert 0.45 < float(((height > 0.6) & (height < 1.8)).float().mean()) < 0.8
+    assert 0.03 < float((height < 0).float().mean()) < 0.2
 
 
 def test_truth_is_consistent_with_the_body(shard, body):

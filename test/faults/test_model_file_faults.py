@@ -24,8 +24,8 @@ LANDMARKS = "pose_landmark_full.tflite"
 def cache(tmp_path_factory) -> Path:
     """A cache of our own, whose files may be spoiled."""
     folder = tmp_path_factory.mktemp("cache")
-    for entry in model_files.MODEL_FILES:
-        if entry.kind == "model" and not entry.optional:
+    for entry in model_files.needed():
+        if entry.kind == "model":
             shutil.copy(model_files.model_path(entry.name), folder / entry.name)
     return folder
 

@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image
 
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import ModelFileMissing
-from d3pose_core.landmark_models import FULL, HEAVY, LANDMARK_FILES
+from d3pose_core.landmark_models import HEAVY, LANDMARK_FILES
 from d3pose_core.model_files import model_path
 from d3pose_core.video import ClipReader
 from d3pose_ros import cameras
@@ -24,6 +24,7 @@ from d3pose_ros.cameras import SharedRecovery
 from d3pose_ros.msg import SmplPersonArray
 from d3pose_ros.node import D3PoseNode
 from d3pose_ros.parameters import NodeParameters
+from test.helpers.model_cache import link_needed_files
 from test.helpers.node_bench import SUCCESS, StandInRecovery
 
 
@@ -106,13 +107,14 @@ def test_weights_are_loaded_once_and_freed_with_the_last(shared):
 
 def test_each_camera_has_the_landmark_network_that_it_asks_for(shared, tmp_path, monkeypatch):
     """Also the second one, which takes network and body from the first: here by what is missing."""
-    for name in ("pose_detection.tflite", LANDMARK_FILES[FULL]):
-        (tmp_path / name).symlink_to(model_path(name))
-    monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
-    front = shared(NodeParameters())
-    assert front.observer.stage_times_ms["landmarks"] == 0
+    monkeypatch.setenv("D3POSE_CACHE", str(link_needed_files(tmp_path / "cache")))
+    heavy = NodeParameters(landmarks=HEAVY)
     with pytest.raises(ModelFileMissing, match=LANDMARK_FILES[HEAVY]):
-        shared(NodeParameters(landmarks="heavy"))
+        shared(heavy)
+    front = shared(NodeParameters())
+    with pytest.raises(ModelFileMissing, match=LANDMARK_FILES[HEAVY]):
+        shared(heavy)
+    assert shared(NodeParameters()).model is front.model
 
 
 def test_two_streams_at_once_are_as_two_alone(shared):

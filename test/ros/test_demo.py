@@ -22,6 +22,7 @@ from d3pose_ros.bag import BagWriter, read_bag
 from d3pose_ros.demo.clip import DEMO_CLIP
 from d3pose_ros.demo.processes import Child, ProcessFailed, graph_environment, wait_until
 from d3pose_ros.demo.results import read_people
+from test.helpers.model_cache import link_needed_files
 
 PEOPLE = "/d3pose/people"
 FRAMES = 40
@@ -31,8 +32,9 @@ MAN_HIPS, MAN_HEAD_TOP, MAN_FEET = (257, 144), 35, 265
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of a run in a process of its own, as a user starts it."""
+    """The output folder of a run in a process of its own, as a user starts it who has no npm."""
     out = tmp_path_factory.mktemp("demo")
+    cache = link_needed_files(tmp_path_factory.mktemp("cache"))
     result = subprocess.run(
         [
             *(sys.executable, "-m", "d3pose_core.cli.main", "demo"),
@@ -42,6 +44,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         timeout=240,
         check=False,
+        env={**os.environ, "D3POSE_CACHE": str(cache)},
     )
     assert result.returncode == 0, result.stdout + result.stderr
     (out / "stdout.txt").write_text(result.stdout)

@@ -167,9 +167,7 @@ def test_missing_model_file(start_node, tmp_path):
     assert "Traceback" not in log
 
     cache.mkdir()
-    for entry in model_files.MODEL_FILES:
-        if entry.optional:
-            continue
+    for entry in model_files.needed():
         shutil.copy(model_files.model_path(entry.name), cache / entry.name)
     node.change_state(Transition.TRANSITION_CONFIGURE, "inactive")
     node.change_state(Transition.TRANSITION_ACTIVATE, "active")

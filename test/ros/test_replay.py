@@ -25,6 +25,7 @@ from d3pose_ros.replay.topics import (
     list_topics,
 )
 from test.fixtures.make_regression_bag import CAMERA, IMAGE, INFO, REFERENCE, START_NS, write_bag
+from test.helpers.model_cache import link_needed_files
 
 FRAMES = 24
 
@@ -325,3 +326,14 @@ def test_what_is_read_is_never_removed(tmp_path: Path) -> None:
     assert all((tmp_path / name).exists() for name in RESULTS)
     remove_results(tmp_path, tmp_path / "people.mcap")
     assert [name for name in RESULTS if (tmp_path / name).exists()] == ["people.mcap"]
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]])
+def test_the_landmark_network_that_is_asked_for_runs(
+    bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, live: list[str]
+) -> None:
+    """Shown by one that is not there."""
+    monkeypatch.setenv("D3POSE_CACHE", str(link_needed_files(tmp_path / "cache")))
+    arguments = ["--out", str(tmp_path / "out"), "--landmarks", "heavy", *live]
+    assert main(["replay", str(bag), *arguments]) == 2
+    assert "d3pose models fetch pose_landmark_heavy.tflite" in capsys.readouterr().err
