@@ -58,7 +58,7 @@ def main() -> None:
         sets["rendered"] = RenderedSet.load(*args.rendered).batches(body)
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
-        print(f"{'true':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
+        print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
         print(_table(*_leans(model, batches, body)), flush=True)
 
 
@@ -101,7 +101,8 @@ def _table(true: Tensor, ours: Tensor, theirs: Tensor) -> str:
             means = (float(x[inside].mean()) for x in (true, ours, theirs))
             row = f"{low:5d} to {high:3d}{int(inside.sum()):8d}"
             lines.append(row + "{:8.1f}{:8.1f}{:11.1f}".format(*means))
-    off = (float((x - true).square().mean().sqrt()) for x in (ours, theirs))
+    inside = (true >= BINS[0]) & (true < BINS[-1])
+    off = (float((x - true)[inside].square().mean().sqrt()) for x in (ours, theirs))
     lines.append(f"{'error (root mean square)':>28s}" + "{:8.1f}{:11.1f}".format(*off))
     return "\n".join(lines)
 
