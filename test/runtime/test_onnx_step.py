@@ -71,14 +71,16 @@ def test_any_number_of_people_and_none_meet(step):
     for t in range(3):
         together, _, state = step.step(batch[:, t : t + 1], state)
         single, _, alone = step.step(batch[3:4, t : t + 1], alone)
-    torch.testing.assert_close(together.rotations[3:4], single.rotations, atol=1e-5, rtol=0)
+    # Products of other sizes round otherwise, and a random network magnifies that; people who met would
+    # differ by tenths.
+    torch.testing.assert_close(together.rotations[3:4], single.rotations, atol=1e-4, rtol=0)
     # States part and meet again, as people come and go.
     parts = state.split()
     again = step.stack([parts[4], parts[0]])
     frame = random_observations(people=5, frames=1, seed=3)
     both, _, _ = step.step(frame[[4, 0]], again)
     every, _, _ = step.step(frame, state)
-    torch.testing.assert_close(both.rotations, every.rotations[[4, 0]], atol=1e-5, rtol=0)
+    torch.testing.assert_close(both.rotations, every.rotations[[4, 0]], atol=1e-4, rtol=0)
 
 
 def test_a_state_can_be_gone_back_to_by_one_step_or_by_a_copy(step):
