@@ -56,7 +56,7 @@ def main() -> int:
     node = ["--ros-args", "-r", f"image:={base_name(image)}", "-p", "use_sim_time:=true"]
     play = [str(args.bag), "--loop", str(args.loops), "--rate", str(args.rate), "--wait", "60"]
     rclpy.init(args=[])
-    probe = Probe()
+    probe = Probe(mesh=True)
     messages: list[tuple[int, tuple[int, ...]]] = []
     probe.node.create_subscription(
         SmplPersonArray,

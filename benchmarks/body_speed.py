@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -37,10 +38,7 @@ def main() -> None:
         for people in (1, 4, 8):
             shapes = ((people, 3), (people, 23, 3), (people, 10), (people, 3))
             pose = [0.3 * torch.randn(shape, generator=random) for shape in shapes]
-            times = [
-                median_ms(lambda way=way, pose=pose: way(*pose))
-                for way in (body.joints, body.landmarks, body)
-            ]
+            times = [median_ms(partial(way, *pose)) for way in (body.joints, body.landmarks, body)]
             columns = f"{times[0]:11.2f} {times[1]:14.2f} {times[2]:9.2f}"
             print(f"{name:10} {body.num_vertices:8} {people:8} {columns}")
 

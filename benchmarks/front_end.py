@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
@@ -51,7 +51,7 @@ def main() -> None:
         decoding(man, size, people, args.seconds)
 
 
-def take_turns(title: str, ways: dict[str, Callable[[], object]], seconds: float) -> None:
+def take_turns(title: str, ways: Mapping[str, Callable[[], object]], seconds: float) -> None:
     """Medians of wall and processor time of each way."""
     for way in ways.values():
         way()  # makes what is made when first needed

@@ -28,6 +28,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +132,7 @@ def compare(
         block = frames[start : start + BLOCK]
         said = {}
         for name, stream in streams.items():
-            times = [timed(lambda f=frame, s=stream: s.step(f)) for frame in block]
+            times = [timed(partial(stream.step, frame)) for frame in block]
             results[name].in_a_row += times[UNTIMED:]
             said[name] = stream.take_rotations()
             results[name].apart = max(
@@ -140,7 +141,7 @@ def compare(
         results[PRODUCTS].in_a_row += [timed(products) for _ in block][UNTIMED:]
         for name, stream in streams.items():
             other.mul_(1.0)
-            results[name].after_other_work.append(timed(lambda f=block[-1], s=stream: s.step(f)))
+            results[name].after_other_work.append(timed(partial(stream.step, block[-1])))
             stream.take_rotations()
         other.mul_(1.0)
         results[PRODUCTS].after_other_work.append(timed(products))

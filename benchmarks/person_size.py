@@ -56,7 +56,8 @@ def main() -> None:
     print("  px  of image     1    10    30    60    median s      %    per frame   p50/p95")
     for height in HEIGHTS:
         rng = np.random.default_rng(height)
-        trials, times = [], []
+        trials: list = []
+        times: list[float] = []
         for scene in SCENES:
             for _ in range(args.trials):
                 observer = BlazePoseObserver(**options)
@@ -68,7 +69,7 @@ def main() -> None:
 
 def read_clip() -> list[np.ndarray]:
     capture = cv2.VideoCapture(str(model_files.model_path("demo.mp4")))
-    frames = []
+    frames: list[np.ndarray] = []
     while True:
         good, frame = capture.read()
         if not good:

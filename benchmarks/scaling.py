@@ -158,8 +158,9 @@ def print_row(one: Measured, first: Measured) -> None:
         one.frames,
         f"{one.wall_s:.1f}",
         f"{one.frames_per_s:.1f}",
+        f"{speed_up:.2f}",
+        f"{1e3 * one.cpu_s / one.frames:.1f}",
     )
-    cells += (f"{speed_up:.2f}", f"{1e3 * one.cpu_s / one.frames:.1f}")
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
