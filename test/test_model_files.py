@@ -362,5 +362,5 @@ def test_command_fetches_lists_and_verifies(cache, monkeypatch, capsys):
 
 def test_the_real_files_are_in_the_cache():
     """`make test` fetches them first; everything that looks at people needs them."""
-    for real in model_files.MODEL_FILES:
+    for real in model_files.needed():
         assert model_files.state(real) == "ok", f"{real.name}: run `{model_files.FETCH_COMMAND}`"
