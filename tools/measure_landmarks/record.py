@@ -60,7 +60,8 @@ def record(
     studio: Studio, numbers: range, out: Path, save_every: int = 20, landmarks: str = FULL
 ) -> RenderedSet:
     """Clips `numbers` of a studio, watched by `landmarks`; what is done so far is saved now and then."""
-    observer = ToldObserver(1, landmark_model=landmark_file(landmarks), num_threads=1)
+    file = landmark_file(landmarks)
+    observer = ToldObserver(max_people=1, landmark_model=file, num_threads=1)
     rows: list[dict[str, np.ndarray]] = []
     for number in tqdm(numbers, desc=str(out), unit="clip"):
         scene, camera, seed = studio.clip(number)
