@@ -60,7 +60,7 @@ ALLOWED = {
 }
 MODULES = {
     *("pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"),
-    # All that is fetched is fetched by pip and compared with its checksum (model_files.py).
+    # All that is fetched is fetched by pip or npm and compared with its checksum (model_files.py).
     *(
         "urllib.request",
         "requests",
