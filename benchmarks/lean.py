@@ -24,7 +24,7 @@ from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.evaluation.held_out import free_run, held_out_batches
-from d3pose_core.evaluation.robustness import facing
+from d3pose_core.evaluation.robustness import CLEAR, facing
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.view import look_at_rotation, project
@@ -33,7 +33,6 @@ from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
 BINS = (-40, -10, 0, 10, 20, 40)  # degrees
 STRETCHED_M = 1.1  # from ankles to shoulders
 ACROSS = 0.35  # of that, at most to the side
-CLEAR = 0.4  # landmark errors as on real footage, see robustness.py
 
 
 def main() -> None:

@@ -21,12 +21,8 @@ from d3pose_core.data.measured import rolled
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.evaluation.held_out import free_run, held_out_batches, score, with_sides_kept
-from d3pose_core.evaluation.robustness import facing, in_runs, lost, sides_mistaken
+from d3pose_core.evaluation.robustness import CLEAR, facing, in_runs, lost, sides_mistaken
 from d3pose_core.model.checkpoint import load_model
-
-# Renders are harder to read than people: their landmarks are 2.5 % of the height off (median), those of a
-# man on real footage 1 %.
-CLEAR = 0.4
 
 
 def main() -> None:
