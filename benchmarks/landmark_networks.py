@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from d3pose_core.camera import Intrinsics
-from d3pose_core.landmark_models import LANDMARK_FILES, landmark_file
+from d3pose_core.landmark_models import LANDMARK_FILES
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import BlazePoseObserver
 from d3pose_core.recovery import MeshRecovery
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"{'landmarks':10s}{'roll':>5s}{'ms a frame':>12s}{'turned':>8s}   frames of each person")
     for name in LANDMARK_FILES:
         for roll in (0, -20, 20):
-            observer = BlazePoseObserver(landmark_model=landmark_file(name), num_threads=1)
+            observer = BlazePoseObserver(landmarks=name, num_threads=1)
             recovery = MeshRecovery.from_pretrained(observer=observer)
             people: Counter[int] = Counter()
             turned, times = 0, []

@@ -74,6 +74,9 @@ def main() -> None:
     print(f"{'':40s}{heads}  {heads}   mm, mm, mm/frame^2; network, and with sides kept")
     for label, batches in rows.items():
         some = [b for b in batches if len(b.truth.betas)]
+        if not some:
+            print(f"{label:40s}{'no such sequence':>24s}", flush=True)
+            continue
         columns = (score(model, some, body, run) for run in runs)
         text = "  ".join(
             "".join(f"{scores[name]:8.1f}" for name in ("mpjpe", "pa_mpjpe", "accel"))

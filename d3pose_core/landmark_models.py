@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from d3pose_core import model_files
 from d3pose_core.errors import InputError
@@ -17,10 +18,12 @@ LANDMARK_FILES = {FULL: "pose_landmark_full.tflite", HEAVY: "pose_landmark_heavy
 _log = logging.getLogger(__name__)
 
 
-def landmark_file(landmarks: str) -> str:
-    """The model file of "full" or "heavy". Raises InputError for anything else."""
+def landmark_file(landmarks: str | Path) -> str | Path:
+    """The model file of "full" or "heavy"; a .tflite file as it is. Raises InputError for anything else."""
+    if Path(landmarks).suffix == ".tflite":
+        return landmarks
     try:
-        return LANDMARK_FILES[landmarks]
+        return LANDMARK_FILES[str(landmarks)]
     except KeyError:
         known = ", ".join(LANDMARK_FILES)
         raise InputError(f"landmarks must be one of {known}, got {landmarks!r}") from None

@@ -24,7 +24,7 @@ from torch import Tensor
 from d3pose_core.body import BodyModel, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import FULL, landmark_file
+from d3pose_core.landmark_models import FULL
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose
@@ -178,7 +178,7 @@ class MeshRecovery:
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"cannot use device {device!r}: {error}; try 'cpu'") from error
         if observer is None:
-            observer = BlazePoseObserver(max_people, landmark_model=landmark_file(landmarks))
+            observer = BlazePoseObserver(max_people, landmarks=landmarks)
         model = load_model(name_or_path, device)
         loaded = load_body(body, device)
         return cls(observer, model, loaded, str(name_or_path), stature_m, runtime)

@@ -17,7 +17,6 @@ from weakref import WeakSet
 
 from rclpy.utilities import remove_ros_args
 
-from d3pose_core.landmark_models import landmark_file
 from d3pose_core.observe import BlazePoseObserver
 from d3pose_core.recovery import MeshRecovery
 from d3pose_ros.entry_points import end_process
@@ -45,8 +44,7 @@ class SharedRecovery:
             if loaded is None:
                 recovery = load_recovery(values)
             else:
-                file = landmark_file(values.landmarks)
-                observer = BlazePoseObserver(values.max_people, landmark_model=file)
+                observer = BlazePoseObserver(values.max_people, landmarks=values.landmarks)
                 recovery = loaded.another(observer, values.stature_m or None)
             in_use.add(recovery)
         return recovery

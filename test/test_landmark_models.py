@@ -61,7 +61,7 @@ def test_both_networks_see_the_same_man(needs_heavy):
     clip = ClipReader(model_files.model_path("demo.mp4"), max_frames=21)
     image = [frame.image for frame in clip][20]
     roi = Roi(np.array([639.0, 269.0], np.float32), 540.0, 0.0)
-    full, heavy = (BlazePoseLandmarker(landmark_file(name))(image, roi) for name in (FULL, HEAVY))
+    full, heavy = (BlazePoseLandmarker(name)(image, roi) for name in (FULL, HEAVY))
     assert heavy.score > 0.9
     apart = np.linalg.norm(full.keypoints - heavy.keypoints, axis=1)
     assert 0 < np.median(apart) < 0.03 * np.ptp(full.keypoints[:, 1])

@@ -98,7 +98,7 @@ class Needs:
         cls, model: D3Pose, body: BodyModel, people: Sequence[int], landmarks: str = FULL
     ) -> Needs:
         """For so many people; raises ModelFileMissing."""
-        landmarker = BlazePoseLandmarker(landmark_file(landmarks), num_threads=1)
+        landmarker = BlazePoseLandmarker(landmarks, num_threads=1)
         return cls(
             landmarks=tflite_work(landmarker.content),
             detect=tflite_work(read_model(DETECTION_MODEL)),
@@ -183,7 +183,7 @@ def run_bench(
                 # One place is free: the search for others goes on, as it does in a room.
                 observer = BlazePoseObserver(
                     people + 1,
-                    landmark_model=landmark_file(options.landmarks),
+                    landmarks=options.landmarks,
                     num_threads=threads,
                 )
                 shown = crowd(man, people, width, height)

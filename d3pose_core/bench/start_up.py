@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES, landmark_file
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 
 _FRAMES = 45
 _IMAGES = 8  # of the clip: the images themselves should not weigh on the memory measured
@@ -60,8 +60,7 @@ def _measure_here(args: argparse.Namespace) -> StartUp:
 
     imported = time.monotonic()
     torch.set_num_threads(1)
-    file = landmark_file(args.landmarks)
-    observer = BlazePoseObserver(args.people + 1, landmark_model=file)
+    observer = BlazePoseObserver(args.people + 1, landmarks=args.landmarks)
     recovery = MeshRecovery.from_pretrained(args.weights, observer=observer, runtime=args.runtime)
     loaded = time.monotonic()
 

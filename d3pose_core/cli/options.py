@@ -31,6 +31,17 @@ def add_camera_options(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_landmarks_option(parser: argparse.ArgumentParser, default: str = FULL) -> None:
+    """`--landmarks`, to be resolved by `landmark_models.resolve`."""
+    parser.add_argument(
+        "--landmarks",
+        choices=(*LANDMARK_FILES, BEST),
+        default=default,
+        help="BlazePose's landmark network: full, as on a robot; heavy, four times slower and more exact; "
+        "best: heavy if `d3pose models fetch` could get it, else full (default: %(default)s)",
+    )
+
+
 def add_recovery_options(parser: argparse.ArgumentParser, landmarks: str = FULL) -> None:
     """`--max-people`, `--landmarks`, `--weights`, `--body`, `--device`, `--runtime` and `--max-frames`.
 
@@ -39,13 +50,7 @@ def add_recovery_options(parser: argparse.ArgumentParser, landmarks: str = FULL)
     parser.add_argument(
         "--max-people", type=count, default=5, metavar="N", help="most people at once (default: 5)"
     )
-    parser.add_argument(
-        "--landmarks",
-        choices=(*LANDMARK_FILES, BEST),
-        default=landmarks,
-        help="BlazePose's landmark network: full, as on a robot; heavy, four times slower and more exact; "
-        "best: heavy if `d3pose models fetch` could get it, else full (default: %(default)s)",
-    )
+    add_landmarks_option(parser, landmarks)
     parser.add_argument(
         "--weights",
         default="d3pose-landmarks",

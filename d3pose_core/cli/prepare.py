@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d3pose_core.cli.options import check_output_folder, count
+from d3pose_core.cli.options import add_landmarks_option, check_output_folder, count
 from d3pose_core.cli.report import progress_bar
 from d3pose_core.errors import InputError
 
@@ -37,6 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--processes", type=count, default=1, metavar="N", help="at a time (default: 1)"
     )
     parser.add_argument("--max-people", type=count, default=5, metavar="N")
+    add_landmarks_option(parser)
     parser.add_argument(
         "--smpl", metavar="FOLDER", help="your SMPL files; amass needs them (free-low stands in)"
     )
@@ -65,8 +66,10 @@ def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
     from d3pose_core.data.observation_cache import ObservationCache
     from d3pose_core.data.prepare import Task, run_tasks
     from d3pose_core.engine import Step
+    from d3pose_core.landmark_models import resolve
 
-    name = _observer_name(args.max_people)
+    landmarks = resolve(args.landmarks)
+    name = _observer_name(args.max_people, landmarks)
     cache = ObservationCache(args.out, dataset.key, dataset.split, name)
     cache.check()
     tasks = []
@@ -80,7 +83,7 @@ def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
                 f"{dataset.title}: image {absent[0]} is missing ({len(absent)} of {len(sequence)} of "
                 f"{sequence.name}); expected is {dataset.layout}"
             )
-        where = (args.out.resolve(), dataset.key, dataset.split, name, args.max_people)
+        where = (args.out.resolve(), dataset.key, dataset.split, name, args.max_people, landmarks)
         times = tuple(float(t) for t in sequence.times_s)
         paths = tuple(path.resolve() for path in sequence.image_paths)
         tasks.append(Task(sequence.name, paths, times, *where))
@@ -97,11 +100,11 @@ def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
     return 1 if failed else 0
 
 
-def _observer_name(max_people: int) -> str:
+def _observer_name(max_people: int, landmarks: str) -> str:
     """What observations depend on: another observer must not add to the same folder."""
-    from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+    from d3pose_core.landmark_models import LANDMARK_FILES
     from d3pose_core.model_files import find, model_path
 
-    file = LANDMARK_FILES[FULL]
+    file = LANDMARK_FILES[landmarks]
     model_path(file)  # says now, not in each process, that it has to be fetched
     return f"{file} {find(file).sha256[:12]}, at most {max_people} people"

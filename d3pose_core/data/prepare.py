@@ -15,6 +15,7 @@ from d3pose_core.data.images import read_image
 from d3pose_core.data.observation_cache import ObservationCache
 from d3pose_core.engine import Outcome, Report, Step
 from d3pose_core.errors import InputError
+from d3pose_core.landmark_models import FULL
 from d3pose_core.observe.observation import PersonObservation, PersonObserver
 
 
@@ -30,6 +31,7 @@ class Task:
     split: str
     observer: str
     max_people: int
+    landmarks: str = FULL  # the landmark network
 
 
 MakeObserver = Callable[[Task], PersonObserver]
@@ -39,7 +41,7 @@ def blazepose(task: Task) -> PersonObserver:
     """The observer of a task, made where the task runs."""
     from d3pose_core.observe import BlazePoseObserver
 
-    return BlazePoseObserver(max_people=task.max_people, num_threads=1)
+    return BlazePoseObserver(task.max_people, landmarks=task.landmarks, num_threads=1)
 
 
 def run_task(task: Task, report: Report, make_observer: MakeObserver = blazepose) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL, landmark_file
 from d3pose_core.observe import roi as geometry
 from d3pose_core.observe.observation import Roi
 from d3pose_core.observe.tflite import TfliteNetwork
@@ -48,14 +48,14 @@ class Landmarks:
 class BlazePoseLandmarker:
     """Runs the landmark network on ROIs.
 
-    `model`: a fetched file's name (see `landmark_models`), or the path of another BlazePose landmark network.
+    `landmarks`: "full", "heavy" (see `landmark_models`), or the .tflite file of another BlazePose network.
     `num_threads`: that work on one person together, or on several people, one each.
     """
 
-    def __init__(self, model: str | Path = LANDMARK_FILES[FULL], num_threads: int = 2) -> None:
+    def __init__(self, landmarks: str | Path = FULL, num_threads: int = 2) -> None:
         self._num_threads = num_threads
         self._network = TfliteNetwork(
-            model,
+            landmark_file(landmarks),
             input_shape=(1, _SIDE, _SIDE, 3),
             output_shapes={
                 "points": (1, 5 * _POINTS),

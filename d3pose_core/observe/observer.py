@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL
 from d3pose_core.observe.blazepose import BlazePoseLandmarker, Landmarks
 from d3pose_core.observe.blazepose_detector import BlazePoseDetector
 from d3pose_core.observe.image import check_image
@@ -43,7 +43,7 @@ class BlazePoseObserver:
 
     `max_people`: at most so many are tracked; when they are, no time goes into searching.
     `detector`: your own PersonDetector instead of BlazePose's; it is shown whole images.
-    `landmark_model`: a fetched file's name or a path to another BlazePose landmark network.
+    `landmarks`: "full", "heavy" (see `landmark_models`), or the .tflite file of another BlazePose network.
     `num_threads`: of each network.
     `smallest_person`: height of the smallest person that BlazePose's detector is to look for, in
     units of the image's height; smaller takes longer to find.
@@ -61,7 +61,7 @@ class BlazePoseObserver:
         self,
         max_people: int = 5,
         detector: PersonDetector | None = None,
-        landmark_model: str | Path = LANDMARK_FILES[FULL],
+        landmarks: str | Path = FULL,
         num_threads: int = 2,
         smallest_person: float = 0.125,
         search_interval_s: float = 0.1,
@@ -71,7 +71,7 @@ class BlazePoseObserver:
             raise InputError(f"search_interval_s must not be negative: {search_interval_s}")
         options = {**vars(tracking or TrackerConfig()), "max_people": max_people}
         self._tracker = Tracker(TrackerConfig(**options))
-        self._landmarker = BlazePoseLandmarker(landmark_model, num_threads)
+        self._landmarker = BlazePoseLandmarker(landmarks, num_threads)
         if detector is None:
             own = BlazePoseDetector(num_threads=num_threads)
             self._search = PersonSearch(own, smallest_person)

@@ -161,7 +161,7 @@ def test_the_command_goes_on_where_it_stopped(emdb, tmp_path, monkeypatch, capsy
         made.append(task.sequence)
         return make_stub(task)
 
-    monkeypatch.setattr("d3pose_core.cli.prepare._observer_name", lambda most: f"stub {most}")
+    monkeypatch.setattr("d3pose_core.cli.prepare._observer_name", lambda most, _: f"stub {most}")
     monkeypatch.setattr(prepare.run_tasks, "__defaults__", ("local", 1, make))
     argv = ["prepare", "emdb", "--root", str(emdb), "--out", str(tmp_path / "cache")]
     assert main(argv) == 0
@@ -180,7 +180,7 @@ def test_the_command_goes_on_where_it_stopped(emdb, tmp_path, monkeypatch, capsy
 
 
 def test_missing_images_are_named_before_anything_runs(emdb, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("d3pose_core.cli.prepare._observer_name", lambda most: "stub")
+    monkeypatch.setattr("d3pose_core.cli.prepare._observer_name", lambda *_: "stub")
     (emdb / "P3" / "02_walk" / "images" / "00002.jpg").unlink()
     argv = ["prepare", "emdb", "--root", str(emdb), "--out", str(tmp_path / "cache")]
     assert main(argv) == 2
@@ -203,6 +203,23 @@ def test_the_real_observer_reports_the_same_from_the_cache(tmp_path):
     frames = ObservationCache(tmp_path / "cache", "emdb", "emdb1", "b").load("s", 2)
     for time_s, cached in zip((0.0, 0.1), frames, strict=True):
         assert [p.track_id for p in cached] == [p.track_id for p in observer(image, time_s)]
+
+
+def test_the_landmark_network_is_chosen_and_remembered(emdb, tmp_path, monkeypatch):
+    """Observations by another network are not added to a folder, and each task is told which one."""
+    told = []
+
+    def run_tasks(tasks, engine, processes):
+        told.extend(task.landmarks for task in tasks)
+        return iter(())
+
+    monkeypatch.setattr("d3pose_core.data.prepare.run_tasks", run_tasks)
+    monkeypatch.setattr("d3pose_core.model_files.model_path", lambda name: name)
+    argv = ["prepare", "emdb", "--root", str(emdb), "--out", str(tmp_path / "cache")]
+    assert main([*argv, "--landmarks", "heavy"]) == 0
+    assert told == ["heavy"]
+    assert main([*argv, "--landmarks", "full"]) == 2
+    assert told == ["heavy"]
 
 
 def test_unknown_engines_are_errors(emdb, tmp_path):

@@ -14,7 +14,7 @@ from d3pose_core.body.load import free_body_arrays, load_body
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
-from d3pose_core.landmark_models import FULL, landmark_file
+from d3pose_core.landmark_models import FULL
 from tools.measure_landmarks.picture import Camera, landmark_depths
 from tools.measure_landmarks.scenes import Scene, sample_scene
 from tools.measure_landmarks.watch import ToldObserver, Watched, watch
@@ -60,8 +60,7 @@ def record(
     studio: Studio, numbers: range, out: Path, save_every: int = 20, landmarks: str = FULL
 ) -> RenderedSet:
     """Clips `numbers` of a studio, watched by `landmarks`; what is done so far is saved now and then."""
-    file = landmark_file(landmarks)
-    observer = ToldObserver(max_people=1, landmark_model=file, num_threads=1)
+    observer = ToldObserver(max_people=1, landmarks=landmarks, num_threads=1)
     rows: list[dict[str, np.ndarray]] = []
     for number in tqdm(numbers, desc=str(out), unit="clip"):
         scene, camera, seed = studio.clip(number)
