@@ -47,6 +47,7 @@ class D3PoseConfig:
     corrections: bool = (
         True  # before each decoder block, by what the pose so far misses (correction.py)
     )
+    refinement: bool = True  # the pose is fitted to the landmarks at the end (refinement.py)
     mlp_ratio: float = 2.0
     min_presence: float = 0.3  # a landmark less likely than this to be in the image is masked
 
@@ -81,6 +82,8 @@ class D3PoseConfig:
                 f"the basic variant has no windows: slot_windows must be {self.slots}, "
                 f"got {self.slot_windows}"
             )
+        if self.refinement and not self.corrections:
+            raise InputError("refinement: true needs corrections: true")
         frames = (self.encoder_frames, self.decoder_frames)
         if min(frames) < 2 or max(frames) > _MOST_FRAMES:
             raise InputError(
@@ -118,6 +121,11 @@ class D3PoseConfig:
         if isinstance(values, dict) and values.get("variant") == "basic":
             values = {**_BASIC, **values}
         return options(cls, values, "the network's configuration", "network options")
+
+    @classmethod
+    def from_file(cls, values: dict[str, Any]) -> D3PoseConfig:
+        """As `from_dict`, of a network in a file: one older than an option was made without it."""
+        return cls.from_dict({"refinement": False, **values})
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

@@ -17,8 +17,17 @@ from torch import Tensor, nn
 
 from d3pose_core.model.config import LANDMARK_SLOTS, D3PoseConfig
 from d3pose_core.model.correction import Observed, observed
-from d3pose_core.model.decoder import FEEDBACK_SIZE, Decoder, Guess, PoseHead, PosePrediction
+from d3pose_core.model.decoder import (
+    FEEDBACK_SIZE,
+    Decoder,
+    Guess,
+    PoseHead,
+    PosePrediction,
+    sixd_to_rotations,
+)
 from d3pose_core.model.encoder import Encoder
+from d3pose_core.model.fit import FIT_SIZE
+from d3pose_core.model.refinement import Refinement
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.model.tokens import ObservationBatch, tokenize
 from d3pose_core.model.view import ViewCamera
@@ -55,6 +64,7 @@ class StreamState:
     past: Tensor  # [B, FEEDBACK_SIZE] the last output
     started: Tensor  # [B] bool: there is a last output
     betas_sum: Tensor  # [B, 11] weighted sum of betas, and of the weights
+    carried: Tensor  # [B, FIT_SIZE] how far the poses are off, see `refinement`
 
     def tensors(self) -> list[Tensor]:
         return [
@@ -62,7 +72,7 @@ class StreamState:
             *(self.decoder_time.age_s, self.decoder_time.seen, self.decoder_time.visible),
             *self.encoder_cache,
             *self.decoder_cache,
-            *(self.past, self.started, self.betas_sum),
+            *(self.past, self.started, self.betas_sum, self.carried),
         ]
 
     def _from_tensors(self, tensors: list[Tensor]) -> StreamState:
@@ -72,7 +82,7 @@ class StreamState:
             Timeline(*tensors[3:6]),
             tensors[6 : 6 + encoder],
             tensors[6 + encoder : 6 + encoder + decoder],
-            *tensors[-3:],
+            *tensors[-4:],
         )
 
     @staticmethod
@@ -105,7 +115,7 @@ class ForwardOutput:
     prediction: PosePrediction
     view: ViewCamera
     state: StreamState
-    guesses: list[Guess]  # between the decoder's blocks
+    guesses: list[Guess]  # before the last one: between the decoder's blocks, and unrefined
 
 
 class D3Pose(nn.Module):
@@ -118,6 +128,8 @@ class D3Pose(nn.Module):
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config, stages)
         self.stage_heads = nn.ModuleList(PoseHead(self.config.decoder_dim) for _ in range(stages))
+        if self.config.refinement:
+            self.refinement = Refinement(self.config.decoder_dim)
         self.betas_weight = nn.Linear(self.config.decoder_dim, 1)
         self.stature_head = nn.Linear(self.config.decoder_dim + 1, 1)
         nn.init.constant_(self.stature_head.bias, USUAL_STATURE_LOG_VARIANCE)
@@ -134,6 +146,7 @@ class D3Pose(nn.Module):
             torch.zeros(batch, FEEDBACK_SIZE, device=device),
             torch.zeros(batch, dtype=torch.bool, device=device),
             torch.zeros(batch, 11, device=device),
+            torch.zeros(batch, FIT_SIZE, device=device),
         )
 
     def forward(
@@ -178,8 +191,18 @@ class D3Pose(nn.Module):
             past, started, encoded.stage_tokens, state.decoder_cache, timeline, check
         )
 
-        # Shape settles: the running estimate is a weighted mean of what every frame suggested.
         rotations, place, betas = self.decoder.pose_head(decoded)
+        carried = state.carried
+        if self.config.refinement:
+            assert encoded.observed is not None
+            guesses.append((rotations, place, betas))
+            columns, place, carried = self.refinement(
+                *(decoded, guesses[-1], carried, started, encoded.step_s, seen),
+                *(encoded.observed, self.decoder.skeleton),
+            )
+            rotations = sixd_to_rotations(columns.flatten(-2))
+
+        # Shape settles: the running estimate is a weighted mean of what every frame suggested.
         weight = self.betas_weight(decoded).sigmoid() * seen[..., None]
         sums = leaky_sum(torch.cat([betas * weight, weight], -1), state.betas_sum, BETAS_MEMORY)
         running = sums[..., :-1] / (sums[..., -1:] + 0.1)  # the 0.1 pulls to the mean shape
@@ -196,6 +219,7 @@ class D3Pose(nn.Module):
             prediction.feedback()[:, -1],
             torch.ones_like(state.started),
             sums[:, -1],
+            carried,
         )
         return ForwardOutput(prediction, encoded.view, new_state, guesses)
 

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from d3pose_core.body.load import load_body
 from d3pose_core.body.model import BodyModel, forward_kinematics
-from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, NUM_JOINTS, NUM_LANDMARKS
+from d3pose_core.skeleton import (
+    JOINT_NAMES,
+    JOINT_PARENTS,
+    LANDMARK_NAMES,
+    NUM_JOINTS,
+    NUM_LANDMARKS,
+)
 
 # The joint whose rotation carries each kind of landmark: a limb's joint is carried by the one before it.
 _CARRIED_BY = {
@@ -38,6 +44,19 @@ def _carrier(landmark: str) -> int:
 
 
 CARRIERS = tuple(_carrier(name) for name in LANDMARK_NAMES)
+
+
+def _ancestors() -> Tensor:
+    table = torch.zeros(NUM_LANDMARKS, NUM_JOINTS, dtype=torch.bool)
+    for landmark, carrier in enumerate(CARRIERS):
+        joint = carrier
+        while joint >= 0:
+            table[landmark, joint] = True
+            joint = JOINT_PARENTS[joint]
+    return table
+
+
+ANCESTORS = _ancestors()  # [33, 24] bool: the joint moves the landmark
 
 
 class SkeletonPoints(nn.Module):
@@ -67,12 +86,17 @@ class SkeletonPoints(nn.Module):
         Returns:
             [N, 33, 3] m.
         """
+        return self.posed(rotations, betas)[1]
+
+    def posed(self, rotations: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """The joints' transforms [N, 24, 4, 4] about the pelvis joint, and `forward`'s landmarks."""
         rest = self.joint_template + (betas @ self.joint_shapedirs).unflatten(-1, (NUM_JOINTS, 3))
         offset = self.landmark_template + (betas @ self.landmark_shapedirs).unflatten(
             -1, (NUM_LANDMARKS, 3)
         )
-        world = forward_kinematics(rotations, rest - rest[:, :1])[:, list(CARRIERS)]
-        return (world[..., :3, :3] @ offset[..., None])[..., 0] + world[..., :3, 3]
+        world = forward_kinematics(rotations, rest - rest[:, :1])
+        carrier = world[:, list(CARRIERS)]
+        return world, (carrier[..., :3, :3] @ offset[..., None])[..., 0] + carrier[..., :3, 3]
 
 
 def points_of(body: BodyModel) -> dict[str, Tensor]:

@@ -156,6 +156,14 @@ class CarriedPoints(nn.Module):
                 sums[landmark, bones.index(joint)] = 1
         hips = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
         about_hips = sums - sums[hips].mean(0)
+        at_joint = torch.zeros(len(self.joints), len(turned_by))
+        for row, joint in enumerate(self.joints):
+            for on_the_way in _path(joint)[1:]:
+                at_joint[row, bones.index(on_the_way)] = 1
+        self.landmark_sums, self.joint_sums = (
+            sums,
+            at_joint,
+        )  # of the vectors, [33, V] and [joints, V]
         self.sums = constant(torch.cat([sums, about_hips]).T.to(skeleton.joint_template))
 
     def columns(self, head: PoseHead) -> Affine:
@@ -184,8 +192,12 @@ class CarriedPoints(nn.Module):
         both = torch.cat([bone_dirs, offset_dirs.unflatten(1, (-1, 3))], 1)
         return template, both.transpose(1, 2).flatten(1)
 
-    def forward(self, columns: Tensor, inverse_size: Tensor) -> Tensor:
-        """[B, 5, 33]: rays over the person's size, and metres about the mid-hip."""
+    def posed(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of what `columns` gives: the joints turned in the world, the place, and the vectors turned.
+
+        Returns:
+            columns of the world's rotations [B, column, row, joints + 1], [B, 3], and [B, 3, V].
+        """
         joints, vectors = len(self.joints) + 1, len(self.turned_by)
         axes, place, along = columns.split([joints * 6, 3, vectors * 3], 1)
         # The transposed rotations, [B, column, row, joints]; of a product the factors change places.
@@ -193,9 +205,14 @@ class CarriedPoints(nn.Module):
         for round_ in range(self.rounds):
             above = columns[..., getattr(self, f"ancestor_{round_}")].reshape(-1, 1, 3, 3, joints)
             columns = (columns.reshape(-1, 3, 3, 1, joints) * above).sum(2)
-        turned = columns.reshape(-1, 3, 3, joints)[..., self.turned_by]
-        turned = (turned * along.reshape(-1, 3, 1, vectors)).sum(1)
-        landmarks = turned.reshape(-1, vectors) @ self.sums  # [B * 3, 66]
+        world = columns.reshape(-1, 3, 3, joints)
+        turned = world[..., self.turned_by]
+        return world, place, (turned * along.reshape(-1, 3, 1, vectors)).sum(1)
+
+    def forward(self, columns: Tensor, inverse_size: Tensor) -> Tensor:
+        """[B, 5, 33]: rays over the person's size, and metres about the mid-hip."""
+        _, place, turned = self.posed(columns)
+        landmarks = turned.reshape(-1, len(self.turned_by)) @ self.sums  # [B * 3, 66]
         points, metric = landmarks.reshape(-1, 3, 2 * NUM_LANDMARKS).split(NUM_LANDMARKS, 2)
         xy, log_depth = place.split([2, 1], 1)
         depth = log_depth.clamp(-4.0, 4.0).exp()  # times the size

@@ -23,13 +23,17 @@ from torch import Tensor, nn
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.d3pose import BETAS_MEMORY, D3Pose
 from d3pose_core.model.decoder import FEEDBACK_SIZE, NUM_BETAS, PoseHead
+from d3pose_core.model.fit import FIT_SIZE
 from d3pose_core.runtime.frame_decoder import FrameDecoder
 from d3pose_core.runtime.frame_encoder import FrameEncoder
 from d3pose_core.runtime.frame_pose import Orthonormal, pose_columns
+from d3pose_core.runtime.frame_refinement import FrameRefinement
 from d3pose_core.runtime.frame_view import Look
 from d3pose_core.runtime.frames import OBSERVATION_NAMES
 from d3pose_core.runtime.layers import Affine, age_features, constant
 from d3pose_core.skeleton import NUM_JOINTS
+
+_SIXD = NUM_JOINTS * 6
 
 
 def state_shapes(config: D3PoseConfig) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
@@ -62,7 +66,8 @@ def state_shapes(config: D3PoseConfig) -> dict[str, tuple[tuple[int, ...], torch
                 (heads, decoder, config.decoder_dim // heads),
                 number,
             )
-    return shapes | {"past": ((FEEDBACK_SIZE,), number), "betas_sum": ((NUM_BETAS + 1,), number)}
+    shapes |= {"past": ((FEEDBACK_SIZE,), number), "betas_sum": ((NUM_BETAS + 1,), number)}
+    return shapes | ({"carried": ((FIT_SIZE,), number)} if config.refinement else {})
 
 
 def _layout_slots(config: D3PoseConfig) -> int:
@@ -95,6 +100,10 @@ class SingleFrame(nn.Module):
                 torch.cat([weight, *(w.T for w in more)], 1), torch.cat([bias, *more_bias])
             )
             self.orthonormal = Orthonormal()
+            self.refinement: FrameRefinement | None = None
+            if config.refinement:
+                decoder = model.decoder
+                self.refinement = FrameRefinement(model.refinement, decoder.skeleton, head)
             self.evidence = constant(model.stature_head.weight[0, -1:])
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -107,7 +116,9 @@ class SingleFrame(nn.Module):
             the fields of `PosePrediction` and of `ViewCamera`, [B, 1, ...], then the new state.
         """
         config, observed = self.config, inputs[: len(OBSERVATION_NAMES)]
-        age_s, seen, exists, visible, *cache, past, betas_sum = inputs[len(OBSERVATION_NAMES) :]
+        state = list(inputs[len(OBSERVATION_NAMES) :])
+        carried = [state.pop()] if self.refinement is not None else []
+        age_s, seen, exists, visible, *cache, past, betas_sum = state
         now, step_s = observed[-2:]
         view = self.look(*(t.squeeze(1) for t in observed[:-2]), now, step_s)
 
@@ -140,20 +151,30 @@ class SingleFrame(nn.Module):
             looked_at[:, -span:],
             view,
         )
-        prediction, past, betas_sum = self._pose(decoded, now, betas_sum)
+        parts = self.head(decoded).split([_SIXD, 3, NUM_BETAS, NUM_JOINTS, 1, 1], 1)
+        axes, place, *others = parts
+        if self.refinement is not None:
+            axes, place, *carried = self.refinement(
+                decoded, axes, place, *carried, started, step_s, now, view
+            )
+        prediction, past, betas_sum = self._pose(axes, place, others, now, betas_sum)
         timeline = (new_age[:, 1:], seen[:, 1:], exists[:, 1:], visible[:, 1:])
         return (
             *prediction,
             *(view.rotation[:, None], view.size),
-            *(*timeline, *encoder_cache, *decoder_cache, past, betas_sum),
+            *(*timeline, *encoder_cache, *decoder_cache, past, betas_sum, *carried),
         )
 
     def _pose(
-        self, decoded: Tensor, seen: Tensor, betas_sum: Tensor
+        self, axes: Tensor, place: Tensor, others: list[Tensor], seen: Tensor, betas_sum: Tensor
     ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-        """The prediction from the decoded token [B, d], and what is fed back and summed up."""
-        sizes = [NUM_JOINTS * 6, 3, NUM_BETAS, NUM_JOINTS, 1, 1]
-        axes, place, betas, log_variance, weight, stature = self.head(decoded).split(sizes, 1)
+        """The prediction, and what is fed back and summed up.
+
+        Args:
+            axes, place: of the pose, [B, 144] and [B, 3].
+            others: betas, log variances, and what the weight and the stature are made of.
+        """
+        betas, log_variance, weight, stature = others
         x, y, z = self.orthonormal(axes)
         weight = torch.where(seen, weight.sigmoid(), 0.0)
         betas_sum = torch.cat([betas * weight, weight], 1) + BETAS_MEMORY * betas_sum

@@ -120,6 +120,8 @@ def train(config: TrainConfig) -> Path:
     if config.compile:
         model.encoder.compile()
         model.decoder.compile()
+        if config.network.refinement:
+            model.refinement.fit.compile()
 
     started = time.monotonic() - spent
     running: dict[str, float] = {}
@@ -197,7 +199,7 @@ def start_from(model: D3Pose, trained: D3Pose) -> None:
         InputError: the networks differ in more than that.
     """
     missing, unexpected = model.load_state_dict(trained.state_dict(), strict=False)
-    added = ("decoder.corrections.", "decoder.skeleton.")
+    added = ("decoder.corrections.", "decoder.skeleton.", "refinement.")
     foreign = [name for name in missing if not name.startswith(added)] + list(unexpected)
     if foreign:
         raise InputError(

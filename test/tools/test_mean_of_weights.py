@@ -38,7 +38,7 @@ def test_half_way_between_both(tmp_path, monkeypatch):
 def test_networks_of_two_kinds_have_none(tmp_path, monkeypatch, capsys):
     paths = [
         saved(tmp_path / "1.safetensors", 1),
-        saved(tmp_path / "2.safetensors", 2, corrections=False),
+        saved(tmp_path / "2.safetensors", 2, refinement=False),
     ]
     with pytest.raises(SystemExit):
         run(monkeypatch, *paths, "--out", tmp_path / "mean.safetensors")

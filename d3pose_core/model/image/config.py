@@ -88,7 +88,8 @@ class ImageConfig:
             decoder_frames=self.decoder_frames,
             encoder_frames=self.window,
             mlp_ratio=self.mlp_ratio,
-            corrections=False,  # there are no landmarks to compare with
+            corrections=False,  # there are no landmarks to compare with,
+            refinement=False,  # nor to fit to
         )
 
     @classmethod
