@@ -26,7 +26,9 @@ def landmark_file(landmarks: str | Path) -> str | Path:
         return LANDMARK_FILES[str(landmarks)]
     except KeyError:
         known = ", ".join(LANDMARK_FILES)
-        raise InputError(f"landmarks must be one of {known}, got {landmarks!r}") from None
+        raise InputError(
+            f"landmarks must be one of {known}, or a .tflite file; got {landmarks!r}"
+        ) from None
 
 
 def resolve(landmarks: str) -> str:

@@ -165,8 +165,8 @@ class MeshRecovery:
                 distances, which one camera cannot see. None estimates it, person by person.
             runtime: what executes the network, see `d3pose_core.runtime`: "auto" (the fastest that works
                 on the device), "torch", "onnx" or "cuda-graph".
-            landmarks: BlazePose's landmark network, where `observer` is None: "full", or "heavy", which is
-                four times slower and more exact.
+            landmarks: BlazePose's landmark network, where `observer` is None: "full"; "heavy", which is
+                four times slower and more exact; or the .tflite file of another one.
 
         Raises:
             ModelFileMissing: run `d3pose models fetch`.

@@ -132,6 +132,8 @@ class _Reader:
                 self._made[number][self.decode(key)] = self.decode(each)
         elif kind == "object":
             made = self._made[number] = _without_init(content)
+            if dataclasses.is_dataclass(made):
+                _check_fields(type(made), set(rest[0]))
             vars(made).update({name: self.decode(each) for name, each in rest[0].items()})
         else:
             raise ValueError(f"unknown node {kind!r}")
@@ -152,3 +154,12 @@ def _without_init(name: str) -> Any:
     if not (isinstance(kind, type) and kind.__module__ == module and _may_be_made(kind)):
         raise ValueError(f"no class that holds data: {name!r}")
     return object.__new__(kind)
+
+
+def _check_fields(kind: type, names: set[str]) -> None:
+    """A file of another version may lack what this one keeps."""
+    expected = {field.name for field in dataclasses.fields(kind)}
+    if names != expected:
+        raise ValueError(
+            f"{kind.__name__} of another version: it differs in {sorted(names ^ expected)}"
+        )

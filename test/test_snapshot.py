@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from d3pose_core.errors import InputError
+from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.observe.observation import Roi
 from d3pose_core.smoothing import OneEuroFilter
 from d3pose_core.snapshot import NotKept, load_snapshot, save_snapshot
+from test.helpers.networks import SMALL
 
 
 def kept(tmp_path: Path, value: Any) -> Any:
@@ -110,3 +112,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, nodes: list) -> None:
     write(tmp_path / "bad.npz", nodes)
     with pytest.raises(InputError, match=r"bad\.npz is damaged"):
         load_snapshot(tmp_path / "bad.npz")
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    """Such as one from before the network carried corrections."""
+    state = D3Pose(SMALL).initial_state(1)
+    del state.carried
+    save_snapshot(tmp_path / "old.npz", state)
+    with pytest.raises(InputError, match=r"another version.*carried"):
+        load_snapshot(tmp_path / "old.npz")

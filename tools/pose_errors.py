@@ -1,11 +1,12 @@
 """How a network's poses err, for d3pose_core/model/fit.py:
 
-    python -m tools.pose_errors SHARD.npz [--weights W] [--sequences 256] --out pose_errors.npz
+    python -m tools.pose_errors SHARD.npz --weights W [--sequences 256] --out pose_errors.npz
 
 It writes the covariance, about nothing, of what the truth is away from a network's poses on simulated
 observations of the training people, half of them with landmarks as exact as those of a real person. People
 taken the wrong way round say nothing of it. Body and camera are symmetric, and so is the covariance. With it
-goes where BlazePose's landmarks lie on the body.
+goes where BlazePose's landmarks lie on the body. What ships is of 128 sequences of motions_cmu_accad.npz and
+stage 10 of the weights (docs/training.md).
 """
 
 from __future__ import annotations
@@ -41,13 +42,17 @@ TURNED_RAD = 1.0  # the whole body's, beyond which it was taken the wrong way ro
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("shards", nargs="+", help="motion shards (docs/training.md)")
-    parser.add_argument("--weights", default="d3pose-landmarks")
+    parser.add_argument("--weights", required=True, help="of a network without refinement")
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s, of either kind")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
 
     body, model = load_body("free-low"), load_model(args.weights)
+    if model.config.refinement:
+        parser.error(
+            f"{args.weights} corrects its poses already; give a network with `refinement: false`"
+        )
     run = partial(with_sides_kept, body=body)
     parts = []
     for errors in (CLEAR, 1.0):

@@ -29,7 +29,7 @@ from d3pose_core.bench.work import (
 )
 from d3pose_core.body import BodyModel, load_body
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import FULL, landmark_file
+from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 from d3pose_core.machine import describe
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
@@ -64,7 +64,9 @@ class BenchOptions:
     landmarks: str = FULL  # see d3pose_core.landmark_models
 
     def __post_init__(self) -> None:
-        landmark_file(self.landmarks)
+        if self.landmarks not in LANDMARK_FILES:
+            known = ", ".join(LANDMARK_FILES)
+            raise InputError(f"landmarks must be one of {known}, got {self.landmarks!r}")
         for name in ("people", "sizes", "threads"):
             if not getattr(self, name):
                 raise InputError(f"{name} must name at least one case")

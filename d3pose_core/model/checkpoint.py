@@ -67,7 +67,7 @@ def load_model(name_or_path: str | Path, device: str = "cpu") -> D3Pose:
             f"or one of the shipped weights {', '.join(SHIPPED_WEIGHTS)}"
         )
     file = read_weights(path, FORMAT, "fetch or train it again")
-    config = file.build(lambda: D3PoseConfig.from_file(file.read_json("config")))
+    config = file.build(lambda: D3PoseConfig.of_trained(file.read_json("config")))
     file.check_size(config.least_size, "a network as it describes")
     model = file.build(lambda: D3Pose(config))
     file.fill(model, "this version of the network")

@@ -83,7 +83,7 @@ class D3PoseConfig:
                 f"got {self.slot_windows}"
             )
         if self.refinement and not self.corrections:
-            raise InputError("refinement: true needs corrections: true")
+            raise InputError("refinement: true needs corrections: true; set refinement: false, too")
         frames = (self.encoder_frames, self.decoder_frames)
         if min(frames) < 2 or max(frames) > _MOST_FRAMES:
             raise InputError(
@@ -123,7 +123,7 @@ class D3PoseConfig:
         return options(cls, values, "the network's configuration", "network options")
 
     @classmethod
-    def from_file(cls, values: dict[str, Any]) -> D3PoseConfig:
+    def of_trained(cls, values: dict[str, Any]) -> D3PoseConfig:
         """As `from_dict`, of a network in a file: one older than an option was made without it."""
         return cls.from_dict({"refinement": False, **values})
 

@@ -46,14 +46,18 @@ class Fit(nn.Module):
         super().__init__()
         self.prior: Tensor
         self.definition: Tensor
+        self.moves: Tensor
         numbers = read_arrays(POSE_ERRORS, ["covariance", "definition"])
         prior = np.linalg.cholesky(numbers["covariance"].astype(np.float64))
-        # Its square is the covariance of a network's errors: of joints 0 to 21 the turn that the truth is
-        # away (rad, axes of the view camera), then the place.
+        # prior @ prior.T is the covariance of a network's errors: of joints 0 to 21 the turn that the truth
+        # is away (rad, axes of the view camera), then the place.
         self.register_buffer("prior", torch.from_numpy(prior).to(torch.get_default_dtype()))
         # [33, 33] BlazePose's landmarks about the pelvis from the body's.
         definition = torch.from_numpy(numbers["definition"]).to(torch.get_default_dtype())
         self.register_buffer("definition", definition)
+        # [33, 22] 1 where the joint moves the landmark.
+        moves = ANCESTORS[:, :FITTED_JOINTS].to(definition)
+        self.register_buffer("moves", moves, persistent=False)
 
     @torch.no_grad()
     def forward(
@@ -97,8 +101,9 @@ class Fit(nn.Module):
         image = torch.stack([x, y], 1) / size[..., None]
         miss = (rays.transpose(1, 2) - image).clamp(-LARGEST_MISS, LARGEST_MISS)
 
-        # A joint's turn w moves what lies at v from it by w × v.
-        arm = (points[:, :, None] - joints[:, None]) * ANCESTORS[:, :FITTED_JOINTS, None].to(points)
+        # A joint's turn w moves what lies at v from it by w × v. That the definition mixes a little of other
+        # landmarks into each is left out here.
+        arm = (points[:, :, None] - joints[:, None]) * self.moves[..., None]
         vx, vy, vz = (arm * nearness[..., None, None]).unbind(-1)  # [N, 33, joints]
         x, y = x[..., None], y[..., None]
         along_x = torch.stack([-x * vy, vz + x * vx, -vy], -1).flatten(2)

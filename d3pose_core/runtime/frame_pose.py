@@ -160,10 +160,8 @@ class CarriedPoints(nn.Module):
         for row, joint in enumerate(self.joints):
             for on_the_way in _path(joint)[1:]:
                 at_joint[row, bones.index(on_the_way)] = 1
-        self.landmark_sums, self.joint_sums = (
-            sums,
-            at_joint,
-        )  # of the vectors, [33, V] and [joints, V]
+        # Which vectors make a landmark [33, V], and a joint [joints, V].
+        self.landmark_sums, self.joint_sums = sums, at_joint
         self.sums = constant(torch.cat([sums, about_hips]).T.to(skeleton.joint_template))
 
     def columns(self, head: PoseHead) -> Affine:

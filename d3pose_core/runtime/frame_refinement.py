@@ -19,7 +19,7 @@ from d3pose_core.model.fit import (
     Fit,
 )
 from d3pose_core.model.refinement import LARGEST_SHARE, Refinement
-from d3pose_core.model.skeleton_points import ANCESTORS, SkeletonPoints
+from d3pose_core.model.skeleton_points import SkeletonPoints
 from d3pose_core.runtime.frame_pose import CarriedPoints, Orthonormal
 from d3pose_core.runtime.frame_view import FrameView
 from d3pose_core.runtime.layers import Affine, constant
@@ -100,7 +100,7 @@ class FrameFit(nn.Module):
         assert self.points.joints == list(range(FITTED_JOINTS))
         defined = fit.definition @ self.points.landmark_sums.to(fit.definition)
         self.sums = constant(torch.cat([defined, self.points.joint_sums.to(defined)]).T)
-        self.moves = constant(ANCESTORS[:, :FITTED_JOINTS].to(defined))
+        self.moves = constant(fit.moves)
         prior = fit.prior[by_coordinate()]
         self.prior, self.prior_turned = constant(prior), constant(prior.T)
         # Above the pelvis sits a joint that never turns.

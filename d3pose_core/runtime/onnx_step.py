@@ -209,7 +209,7 @@ def _config(session: Any, named: str) -> D3PoseConfig:
             "write one with `d3pose export onnx`"
         )
     try:
-        return D3PoseConfig.from_file(json.loads(metadata["config"]))
+        return D3PoseConfig.of_trained(json.loads(metadata["config"]))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{named} does not say how its network is made ({error}); export it again"

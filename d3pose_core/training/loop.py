@@ -191,9 +191,10 @@ def calibrate_file(path: Path, held_out: list[TrainingBatch], body_name: str = "
 
 
 def start_from(model: D3Pose, trained: D3Pose) -> None:
-    """Take the weights of a trained network, which may have been made without corrections.
+    """Take the weights of a trained network, which may have been made without corrections or refinement.
 
-    A correction begins by changing nothing, so that the network starts as good as the trained one.
+    A correction begins by changing nothing; a refinement, by following the fit to the landmarks, whose
+    numbers are those of the trained network where it has them.
 
     Raises:
         InputError: the networks differ in more than that.

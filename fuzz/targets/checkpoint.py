@@ -30,6 +30,7 @@ SMALL = D3PoseConfig(
     encoder_frames=2,
     decoder_frames=2,
     corrections=False,
+    refinement=False,
 )
 
 

@@ -75,10 +75,10 @@ def test_no_gradient_flows_through_the_fit_but_the_trust_in_it_learns(scene):
     refinement = Refinement(DIM)
     sight, guess = scene
     rotations = guess[0].clone().requires_grad_()
-    columns, place, _ = refine(refinement, (sight, (rotations, *guess[1:])))
-    (columns.square().sum() + place.sum()).backward()
+    _, _, carried = refine(refinement, (sight, (rotations, *guess[1:])))
+    carried.square().sum().backward()
     assert refinement.trust_head.bias.grad.abs().max() > 0
-    assert rotations.grad is not None
+    assert rotations.grad is None
 
 
 def test_what_the_shipped_network_says_lies_nearer_to_the_landmarks_with_it():

@@ -38,7 +38,7 @@ def test_it_equals_the_networks_step(double_precision, name):
     model = random_network(CONFIGS[name])
     single, shapes = SingleFrame(model), state_shapes(model.config)
     if single.refinement is not None:
-        single.refinement.fit.iterations = 200  # noise is harder to fit than people, see below
+        single.refinement.fit.iterations = 200  # until nothing is left, on noise, too
     batch = random_observations(people=2, frames=FRAMES)
     expected_state = model.initial_state(2)
     state = [torch.zeros(2, *shape, dtype=dtype) for shape, dtype in shapes.values()]
