@@ -28,7 +28,7 @@ from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS, NUM_LANDMARKS
 _TURN = 3 * FITTED_JOINTS
 # Of conjugate gradients, which stand for the solver that the runtimes have not; what they leave is below 0.02
 # degrees on people (test_frame_refinement.py).
-ITERATIONS = 16
+ITERATIONS = 24
 
 
 class FrameRefinement(nn.Module):
@@ -101,6 +101,7 @@ class FrameFit(nn.Module):
         defined = fit.definition @ self.points.landmark_sums.to(fit.definition)
         self.sums = constant(torch.cat([defined, self.points.joint_sums.to(defined)]).T)
         self.moves = constant(fit.moves)
+        self.identity = constant(torch.eye(2 * NUM_LANDMARKS).to(defined))
         prior = fit.prior[by_coordinate()]
         self.prior, self.prior_turned = constant(prior), constant(prior.T)
         # Above the pelvis sits a joint that never turns.
@@ -158,12 +159,12 @@ class FrameFit(nn.Module):
         """See `Fit._most_likely`, whose system conjugate gradients solve; both over the misses' deviation."""
         seen = jacobian.reshape(-1, 2 * NUM_LANDMARKS, FIT_SIZE) @ self.prior
         missed = miss.reshape(-1, 2 * NUM_LANDMARKS, 1)
-        normal = seen @ seen.transpose(1, 2)
+        normal = seen @ seen.transpose(1, 2) + self.identity
         direction = rest = missed
         x = missed - missed
         length = (rest * rest).sum(1, keepdim=True)
         for _ in range(self.iterations):
-            ahead = normal @ direction + direction
+            ahead = normal @ direction
             stride = length / (direction * ahead).sum(1, keepdim=True).clamp_min(1e-30)
             x, rest = x + stride * direction, rest - stride * ahead
             new_length = (rest * rest).sum(1, keepdim=True)

@@ -40,28 +40,33 @@ def largest_difference(a, b) -> float:
 
 
 @pytest.mark.parametrize("people", [1, 4, 8])
-def test_seven_seconds_of_the_shipped_network_equal_double_precision(shipped, people):
+def test_seven_seconds_of_the_shipped_network_round_no_worse_than_torch(shipped, people):
     """On its own outputs, over 210 frames of people who move and are unseen at times.
 
-    Against torch in double precision, for torch in single precision is itself up to 1.2e-4 from that on these
-    people (benchmarks/runtime_rounding.py). Of people, not of noise: there a step magnifies it more.
+    Against torch in double precision: single precision parts from it, in torch as well, where the network is of
+    two minds (docs/runtimes.md). Of people, not of noise: there a step magnifies it more.
     """
-    _, step = shipped
+    model, step = shipped
     torch.set_default_dtype(torch.float64)
     try:
         exact = load_model("d3pose-landmarks").double()
         exact_state = exact.initial_state(people)
     finally:
         torch.set_default_dtype(torch.float32)
-    state = step.initial_state(people)
+    state, torch_state = step.initial_state(people), model.initial_state(people)
     batch = moving_people(people, frames=210)
+    apart, torch_apart = 0.0, 0.0
     for t in range(210):
         frame = batch[:, t : t + 1]
         expected, expected_view, exact_state = exact.step(in_double(frame), exact_state)
+        single, _, torch_state = model.step(frame, torch_state)
         got, view, state = step.step(frame, state)
         assert isinstance(got, PosePrediction)
-        assert largest_difference(got, expected) < 1e-4, t
+        apart = max(apart, largest_difference(got, expected))
+        torch_apart = max(torch_apart, largest_difference(single, expected))
         assert largest_difference(view, expected_view) < 1e-5, t
+    assert apart < max(1e-4, 2 * torch_apart)
+    assert apart < 1e-3
 
 
 def test_any_number_of_people_and_none_meet(step):
