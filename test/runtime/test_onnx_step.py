@@ -43,8 +43,8 @@ def largest_difference(a, b) -> float:
 def test_seven_seconds_of_the_shipped_network_round_no_worse_than_torch(shipped, people):
     """On its own outputs, over 210 frames of people who move and are unseen at times.
 
-    Against torch in double precision: single precision parts from it, in torch as well, where the network is of
-    two minds (docs/runtimes.md). Of people, not of noise: there a step magnifies it more.
+    Against torch in double precision: single precision parts from it, in torch as well, where the network is
+    of two minds (docs/runtimes.md). Of people, not of noise: there a step magnifies it more.
     """
     model, step = shipped
     torch.set_default_dtype(torch.float64)
