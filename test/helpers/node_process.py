@@ -137,10 +137,15 @@ class NodeProcess:
 
     def values(self) -> dict[str, str]:
         """The newest diagnostics."""
-        status = self.status()
+        status = self._newest_status()
         return {pair.key: pair.value for pair in status.values} if status else {}
 
-    def status(self) -> DiagnosticStatus | None:
+    def status(self) -> DiagnosticStatus:
+        """The newest one; the first one is waited for."""
+        self.wait_until(self._newest_status, "diagnostics")
+        return self._newest_status()
+
+    def _newest_status(self) -> DiagnosticStatus | None:
         for message in reversed(self.diagnostics):
             if message.status[0].name == f"{self.name}: people":
                 return message.status[0]
