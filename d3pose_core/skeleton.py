@@ -38,6 +38,15 @@ JOINT_PARENTS: tuple[int, ...] = (
     *(9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21),
 )
 
+
+def path_to(joint: int) -> list[int]:
+    """Joints from the pelvis to `joint`, both among them."""
+    path = [joint]
+    while path[-1]:
+        path.append(JOINT_PARENTS[path[-1]])
+    return path[::-1]
+
+
 LANDMARK_NAMES: tuple[str, ...] = (
     "nose",
     "left_eye_inner",

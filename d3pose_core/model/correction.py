@@ -20,6 +20,7 @@ _MISS_FEATURES = 5  # in the image 2, in metres 3
 _HIDDEN_WIDTH = 256
 # Beyond this a landmark is wrong rather than the pose; in units of the features.
 LARGEST_MISS = 2.0
+LARGEST_LOG_DEPTH = 4.0  # of the depth times the size, either way
 
 
 @dataclass
@@ -77,6 +78,15 @@ class Correction(nn.Module):
         return self.write(nn.functional.gelu(self.read_embed(torch.cat([seen.features, miss], -1))))
 
 
+def pelvis_of_place(place: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a guess has the pelvis, [..., 3] m in the view camera, and its depth times the size, [..., 1].
+
+    However wild the guess, both are finite, unlike in `view.pelvis_of`. `place` [..., 3], `size` [..., 1].
+    """
+    depth = place[..., 2:].clamp(-LARGEST_LOG_DEPTH, LARGEST_LOG_DEPTH).exp()
+    return torch.cat([place[..., :2] * depth, depth / size], -1), depth
+
+
 @torch.no_grad()
 def misses(
     guess: tuple[Tensor, Tensor, Tensor], seen: Observed, skeleton: SkeletonPoints
@@ -94,8 +104,7 @@ def misses(
         points = skeleton(rotations.flatten(0, 1), betas.flatten(0, 1)).unflatten(
             0, (batch, frames)
         )
-        depth = place[..., 2:].clamp(-4.0, 4.0).exp()  # times the size
-        pelvis = torch.cat([place[..., :2] * depth, depth / seen.size[..., None]], -1)
+        pelvis, _ = pelvis_of_place(place, seen.size[..., None])
         there = points + pelvis[:, :, None]
         rays = there[..., :2] / there[..., 2:].clamp_min(0.2) / seen.size[..., None, None]
         metric = points - points[:, :, _HIPS].mean(2, keepdim=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from d3pose_core.array_file import read_arrays
-from d3pose_core.model.correction import LARGEST_MISS, Observed
+from d3pose_core.model.correction import LARGEST_MISS, Observed, pelvis_of_place
 from d3pose_core.model.skeleton_points import ANCESTORS, SkeletonPoints
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS
 
@@ -93,8 +93,7 @@ class Fit(nn.Module):
         self, points: Tensor, joints: Tensor, place: Tensor, rays: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Jacobian [N, 2, 33, FIT_SIZE] of the landmarks in the image, and what they miss by, [N, 2, 33]."""
-        depth = place[:, 2:].clamp(-4.0, 4.0).exp()  # times the size
-        pelvis = torch.cat([place[:, :2] * depth, depth / size], -1)
+        pelvis, depth = pelvis_of_place(place, size)
         x, y, z = (points + pelvis[:, None]).unbind(-1)
         z = torch.maximum(z, NEAREST * pelvis[:, 2:])
         x, y, nearness = x / z, y / z, 1 / (z * size)  # [N, 33]

@@ -15,10 +15,10 @@ from d3pose_core.body.load import load_body
 from d3pose_core.body.model import BodyModel, forward_kinematics
 from d3pose_core.skeleton import (
     JOINT_NAMES,
-    JOINT_PARENTS,
     LANDMARK_NAMES,
     NUM_JOINTS,
     NUM_LANDMARKS,
+    path_to,
 )
 
 # The joint whose rotation carries each kind of landmark: a limb's joint is carried by the one before it.
@@ -46,17 +46,10 @@ def _carrier(landmark: str) -> int:
 CARRIERS = tuple(_carrier(name) for name in LANDMARK_NAMES)
 
 
-def _ancestors() -> Tensor:
-    table = torch.zeros(NUM_LANDMARKS, NUM_JOINTS, dtype=torch.bool)
-    for landmark, carrier in enumerate(CARRIERS):
-        joint = carrier
-        while joint >= 0:
-            table[landmark, joint] = True
-            joint = JOINT_PARENTS[joint]
-    return table
-
-
-ANCESTORS = _ancestors()  # [33, 24] bool: the joint moves the landmark
+# [33, 24] bool: the joint moves the landmark.
+ANCESTORS = torch.zeros(NUM_LANDMARKS, NUM_JOINTS, dtype=torch.bool)
+for _landmark, _joint in enumerate(CARRIERS):
+    ANCESTORS[_landmark, path_to(_joint)] = True
 
 
 class SkeletonPoints(nn.Module):

@@ -9,12 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from d3pose_core.model.correction import LARGEST_MISS, OBSERVED_SIZE, Correction
+from d3pose_core.model.correction import (
+    LARGEST_LOG_DEPTH,
+    LARGEST_MISS,
+    OBSERVED_SIZE,
+    Correction,
+)
 from d3pose_core.model.decoder import PoseHead
 from d3pose_core.model.skeleton_points import CARRIERS, SkeletonPoints
 from d3pose_core.runtime.frame_view import FrameView
 from d3pose_core.runtime.layers import Affine, constant
-from d3pose_core.skeleton import JOINT_PARENTS, LANDMARK_NAMES, NUM_JOINTS, NUM_LANDMARKS
+from d3pose_core.skeleton import JOINT_PARENTS, LANDMARK_NAMES, NUM_JOINTS, NUM_LANDMARKS, path_to
 
 _SIXD = NUM_JOINTS * 6
 
@@ -53,6 +58,13 @@ def pose_columns(head: PoseHead) -> tuple[Tensor, Tensor]:
     bias = head.linear.bias.clone()
     bias[:_SIXD] += cast(Tensor, head.identity)
     return head.linear.weight.T[:, order], bias[order]
+
+
+def pelvis_of_place(place: Tensor, inverse_size: Tensor) -> tuple[Tensor, Tensor]:
+    """`correction.pelvis_of_place` as two factors, [B, 3] and the depth times the size, [B, 1]."""
+    xy, log_depth = place.split([2, 1], 1)
+    depth = log_depth.clamp(-LARGEST_LOG_DEPTH, LARGEST_LOG_DEPTH).exp()
+    return torch.cat([xy, inverse_size], 1), depth
 
 
 @dataclass
@@ -135,7 +147,7 @@ class CarriedPoints(nn.Module):
         self.orthonormal = Orthonormal()
         self.skeleton = (skeleton.joint_template, skeleton.joint_shapedirs)
         self.offsets = (skeleton.landmark_template, skeleton.landmark_shapedirs)
-        paths = {carrier: _path(carrier) for carrier in set(CARRIERS)}
+        paths = {carrier: path_to(carrier) for carrier in set(CARRIERS)}
         self.joints = sorted({joint for path in paths.values() for joint in path})
         above = len(self.joints)  # the joint that never turns
         place = {joint: i for i, joint in enumerate(self.joints)} | {-1: above}
@@ -158,7 +170,7 @@ class CarriedPoints(nn.Module):
         about_hips = sums - sums[hips].mean(0)
         at_joint = torch.zeros(len(self.joints), len(turned_by))
         for row, joint in enumerate(self.joints):
-            for on_the_way in _path(joint)[1:]:
+            for on_the_way in path_to(joint)[1:]:
                 at_joint[row, bones.index(on_the_way)] = 1
         # Which vectors make a landmark [33, V], and a joint [joints, V].
         self.landmark_sums, self.joint_sums = sums, at_joint
@@ -212,16 +224,7 @@ class CarriedPoints(nn.Module):
         _, place, turned = self.posed(columns)
         landmarks = turned.reshape(-1, len(self.turned_by)) @ self.sums  # [B * 3, 66]
         points, metric = landmarks.reshape(-1, 3, 2 * NUM_LANDMARKS).split(NUM_LANDMARKS, 2)
-        xy, log_depth = place.split([2, 1], 1)
-        depth = log_depth.clamp(-4.0, 4.0).exp()  # times the size
-        pelvis = torch.cat([xy, inverse_size], 1) * depth
+        towards, depth = pelvis_of_place(place, inverse_size)
+        pelvis = towards * depth
         image_xy, z = (points + pelvis[..., None]).split([2, 1], 1)
         return torch.cat([image_xy / z.clamp_min(0.2) * inverse_size[..., None], metric], 1)
-
-
-def _path(joint: int) -> list[int]:
-    """Joints from the pelvis to `joint`."""
-    path = [joint]
-    while path[-1]:
-        path.append(JOINT_PARENTS[path[-1]])
-    return path[::-1]

@@ -20,7 +20,7 @@ from d3pose_core.model.fit import (
 )
 from d3pose_core.model.refinement import LARGEST_SHARE, Refinement
 from d3pose_core.model.skeleton_points import SkeletonPoints
-from d3pose_core.runtime.frame_pose import CarriedPoints, Orthonormal
+from d3pose_core.runtime.frame_pose import CarriedPoints, Orthonormal, pelvis_of_place
 from d3pose_core.runtime.frame_view import FrameView
 from d3pose_core.runtime.layers import Affine, constant
 from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS, NUM_LANDMARKS
@@ -134,9 +134,7 @@ class FrameFit(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """See `Fit._linearised`; points [B, 3, 33], joints [B, 3, 22]."""
         inverse_size = 1 / view.size
-        xy, log_depth = place.split([2, 1], 1)
-        depth = log_depth.clamp(-4.0, 4.0).exp()
-        pelvis = torch.cat([xy, inverse_size], 1)  # over the depth
+        pelvis, depth = pelvis_of_place(place, inverse_size)
         there = pelvis * depth
         seen, z = (points + there[..., None]).split([2, 1], 1)
         z = torch.maximum(z, there[:, 2:, None] * NEAREST)

@@ -33,8 +33,6 @@ from d3pose_core.runtime.frames import OBSERVATION_NAMES
 from d3pose_core.runtime.layers import Affine, age_features, constant
 from d3pose_core.skeleton import NUM_JOINTS
 
-_SIXD = NUM_JOINTS * 6
-
 
 def state_shapes(config: D3PoseConfig) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """Name, shape without people, and type of each tensor of the state, in order.
@@ -151,8 +149,8 @@ class SingleFrame(nn.Module):
             looked_at[:, -span:],
             view,
         )
-        parts = self.head(decoded).split([_SIXD, 3, NUM_BETAS, NUM_JOINTS, 1, 1], 1)
-        axes, place, *others = parts
+        sizes = [NUM_JOINTS * 6, 3, NUM_BETAS, NUM_JOINTS, 1, 1]
+        axes, place, *others = self.head(decoded).split(sizes, 1)
         if self.refinement is not None:
             axes, place, *carried = self.refinement(
                 decoded, axes, place, *carried, started, step_s, now, view

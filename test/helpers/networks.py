@@ -1,9 +1,13 @@
 """Networks with random weights, for tests that ask whether two ways to run one agree."""
 
+import dataclasses
+
 import torch
 
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.d3pose import D3Pose
+from d3pose_core.model.decoder import PosePrediction
+from d3pose_core.model.tokens import ObservationBatch
 
 # Two stages, shifted windows and a merge: what the shipped network has, and a tenth of its size.
 SMALL = D3PoseConfig(
@@ -29,3 +33,14 @@ def random_network(config: D3PoseConfig = SMALL, std: float = 0.08) -> D3Pose:
             else:
                 parameter += 0.1 * noise
     return model
+
+
+def stream(model: D3Pose, batch: ObservationBatch) -> PosePrediction:
+    """All frames, one after the other, on the network's own outputs."""
+    state = model.initial_state(len(batch.seen))
+    steps = []
+    for t in range(batch.seen.shape[1]):
+        prediction, _, state = model.step(batch[:, t : t + 1], state)
+        steps.append(prediction)
+    fields = [f.name for f in dataclasses.fields(PosePrediction)]
+    return PosePrediction(*(torch.cat([getattr(s, f) for s in steps], 1) for f in fields))

@@ -11,6 +11,7 @@ from d3pose_core.model.skeleton_points import SkeletonPoints
 from d3pose_core.model.tokens import tokenize
 from d3pose_core.runtime.frames import moving_people
 from d3pose_core.training.losses import shift
+from test.helpers.networks import stream
 
 DIM, FRAMES = 16, 12
 
@@ -87,7 +88,7 @@ def test_what_the_shipped_network_says_lies_nearer_to_the_landmarks_with_it():
     model = load_model("d3pose-landmarks")
     assert model.config.refinement
     with torch.inference_mode():
-        output = model(people, shift(free_run(model, people)))
+        output = model(people, shift(stream(model, people).feedback()))
     tokens = tokenize(people, 0.3)
     said = output.guesses[-1]
     refined = output.prediction.rotations, output.prediction.place, said[2]
@@ -96,13 +97,3 @@ def test_what_the_shipped_network_says_lies_nearer_to_the_landmarks_with_it():
         for pose in (said, refined)
     )
     assert after < 0.9 * before
-
-
-@torch.inference_mode()
-def free_run(model, batch):
-    """[B, T, FEEDBACK_SIZE] of the network on its own outputs."""
-    state, outputs = model.initial_state(len(batch.seen)), []
-    for t in range(batch.seen.shape[1]):
-        prediction, _, state = model.step(batch[:, t : t + 1], state)
-        outputs.append(prediction.feedback())
-    return torch.cat(outputs, 1)

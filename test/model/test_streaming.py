@@ -12,6 +12,7 @@ from d3pose_core.model.decoder import FEEDBACK_SIZE, PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.runtime.frames import moving_people
 from d3pose_core.training.losses import shift
+from test.helpers.networks import stream
 from test.helpers.observations import random_observations
 
 EXACT = 1e-11
@@ -35,16 +36,6 @@ def model(double_precision, request) -> D3Pose:
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.08)
     return model
-
-
-def stream(model: D3Pose, batch: ObservationBatch) -> PosePrediction:
-    state = model.initial_state(len(batch.seen))
-    steps = []
-    for t in range(batch.seen.shape[1]):
-        prediction, _, state = model.step(batch[:, t : t + 1], state)
-        steps.append(prediction)
-    fields = [f.name for f in dataclasses.fields(PosePrediction)]
-    return PosePrediction(*(torch.cat([getattr(s, f) for s in steps], 1) for f in fields))
 
 
 @torch.inference_mode()
