@@ -345,6 +345,7 @@ class MeshRecovery:
             landmarks=field("landmarks", 3),
             visibility=field("visibility"),
             presence=field("presence"),
+            certainty=field("certainty"),
             seen=seen,
             step_s=rows(steps),
         )

@@ -59,6 +59,7 @@ def standing_person(track_id: int, x_m: float = 0.0, depth_m: float = 4.0) -> Pe
         landmarks=relative,
         visibility=np.ones(33),
         presence=np.ones(33),
+        certainty=np.full(33, 0.9),
         score=0.9,
         box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
     )

@@ -34,6 +34,7 @@ def observed(camera: Intrinsics) -> PersonObservation:
         landmarks=points - points[23:25].mean(0),
         visibility=np.ones(33),
         presence=np.ones(33),
+        certainty=np.full(33, 0.9),
         score=0.9,
         box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
     )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.data.cameras import CameraPath
+from d3pose_core.data.certainty import draw_certainty
 from d3pose_core.data.error_statistics import (
     CONFIDENCES,
     ERRORS,
@@ -110,14 +111,17 @@ def report_landmarks(
     in_view = (sight != Sight.OUTSIDE).float().mean(-1)
     beyond = rays - rays.clamp(-half_size[:, None, None], half_size[:, None, None])
 
+    mistaken = torch.zeros_like(covered)
     if realism.errors > 0:
         order, depth = mistaken_sides(stance.facing, times_s, statistics, rng, realism.flipping)
+        mistaken = order != torch.arange(NUM_LANDMARKS)
         rays, beyond, relative, sight = (
             _reordered(x, order) for x in (rays, beyond, stance.relative, sight)
         )
         relative = torch.cat([relative[..., :2], relative[..., 2:] * depth[..., None, None]], -1)
         stance = Stance.of_relative(relative, stance.distance)
 
+    true_rays = rays
     numbers = _numbers(times_s, statistics, rng)
     whole = _whole_body(numbers, statistics)
     errors = realism.errors * _errors(
@@ -143,13 +147,14 @@ def report_landmarks(
     metric = _metric(defined, whole, errors[..., 2:5], stance, statistics, realism)
     hint = statistics.hint_slope * metric[..., 2] + errors[..., 5]
     visibility, presence = _confidences(numbers, sight, statistics)
+    off = (rays - true_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
+    certainty = draw_certainty(off, mistaken, times_s, rng)
     seen = _found(in_view, times_s, statistics, rng)
     if realism.errors == 0:
         seen = in_view > IN_VIEW_KNOTS[1]
     step = torch.diff(times_s, dim=1, prepend=times_s[:, :1])
-    return ObservationBatch(
-        rays, hint / stance.distance[..., None], metric, visibility, presence, seen, step
-    )
+    hint = hint / stance.distance[..., None]
+    return ObservationBatch(rays, hint, metric, visibility, presence, certainty, seen, step)
 
 
 def _lost_limbs(times_s: Tensor, rng: torch.Generator) -> Tensor:

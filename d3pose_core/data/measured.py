@@ -102,7 +102,7 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
         landmarks=pick(seen.landmarks[:, :, landmark] * flip3, seen.landmarks),
         **{
             name: pick(getattr(seen, name)[:, :, landmark], getattr(seen, name))
-            for name in ("depth_hint", "visibility", "presence")
+            for name in ("depth_hint", "visibility", "presence", "certainty")
         },
     )
     moved = mirror(MotionWindows(truth.rotations, truth.pelvis), which)

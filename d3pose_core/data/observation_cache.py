@@ -27,6 +27,7 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], type]] = {
     "landmarks": ((33, 3), np.float32),
     "visibility": ((33,), np.float32),
     "presence": ((33,), np.float32),
+    "certainty": ((33,), np.float32),
     "score": ((), np.float32),
     "box": ((4,), np.float32),
 }

@@ -52,6 +52,7 @@ class RenderedSet:
     landmarks: Tensor  # [C, T, 33, 3] m, reported metric landmarks, as in PersonObservation
     visibility: Tensor  # [C, T, 33] reported
     presence: Tensor  # [C, T, 33] reported
+    certainty: Tensor  # [C, T, 33] reported
     score: Tensor  # [C, T] reported
     seen: Tensor  # [C, T] bool: the person was reported
     stray: Tensor  # [C, T] bool: something else was reported as a person (and not recorded)
@@ -94,7 +95,7 @@ class RenderedSet:
     def save(self, path: str | Path) -> None:
         """Positions as float32, confidences as float16."""
         arrays = {f.name: getattr(self, f.name).numpy() for f in fields(self)}
-        for name in ("visibility", "presence", "score"):
+        for name in ("visibility", "presence", "certainty", "score"):
             arrays[name] = arrays[name].astype(np.float16)
         np.savez_compressed(path, **arrays)
 
@@ -108,6 +109,7 @@ class RenderedSet:
             self.landmarks,
             self.visibility,
             self.presence,
+            self.certainty,
             self.seen,
             step,
         )

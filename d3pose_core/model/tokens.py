@@ -24,7 +24,8 @@ SLOT_ORDER: tuple[str, ...] = (
     *("left_hip", "left_knee", "left_ankle", "left_heel", "left_foot_index", FILLER_SLOT),
     *("right_hip", "right_knee", "right_ankle", "right_heel", "right_foot_index", FILLER_SLOT),
 )
-LANDMARK_FEATURES = 8  # position 2, depth hint 1, metric landmark 3, visibility 1, presence 1
+# Position 2, depth hint 1, metric landmark 3, visibility 1, presence 1, certainty 1.
+LANDMARK_FEATURES = 9
 FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
 
 # The landmarks that say where a person is and how large: limb joints and the nose.
@@ -44,6 +45,7 @@ class ObservationBatch:
     landmarks: Tensor  # [B, T, 33, 3] m, mid-hip origin, axes of a camera facing the person
     visibility: Tensor  # [B, T, 33] 0..1
     presence: Tensor  # [B, T, 33] 0..1
+    certainty: Tensor  # [B, T, 33] 0..1
     seen: Tensor  # [B, T] bool
     step_s: Tensor  # [B, T] seconds since the frame before (any value at a track's first frame)
 
@@ -84,6 +86,7 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
             batch.landmarks * 2.0,  # metres to about unit variance
             batch.visibility[..., None] * 2 - 1,
             batch.presence[..., None] * 2 - 1,
+            batch.certainty[..., None] * 2 - 1,
         ],
         -1,
     )

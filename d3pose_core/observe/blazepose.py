@@ -41,6 +41,7 @@ class Landmarks:
     landmarks: np.ndarray  # [33, 3] m
     visibility: np.ndarray  # [33] 0..1
     presence: np.ndarray  # [33] 0..1
+    certainty: np.ndarray  # [33] 0..1
     score: float  # 0..1
     next_roi: Roi  # where to look for the same person in the next frame
 
@@ -126,6 +127,7 @@ def decode(outputs: dict[str, np.ndarray], roi: Roi) -> Landmarks:
         landmarks=world.astype(np.float32),
         visibility=sigmoid(points[body, 3]),
         presence=sigmoid(points[body, 4]),
+        certainty=certainties(crop_xy[body], outputs["heatmap"][0]),
         score=float(np.clip(outputs["score"].item(), 0.0, 1.0)),
         next_roi=geometry.roi_from_alignment(image_xy[33], image_xy[34]),
     )
@@ -156,6 +158,23 @@ def refine(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     in_map = ((cell >= 0) & (cell < [width, height])).all(axis=1)
     clear = in_map & (weight.max(axis=(1, 2)) >= _REFINE_MIN_PEAK)
     return np.where(clear[:, None], np.stack([mean_x, mean_y], axis=1), points)
+
+
+def certainties(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """What its heatmap says of each landmark at the place where it was put: [33], 0 outside of the map.
+
+    On rendered people it tells the size of a landmark's error by far better than `visibility` does, which
+    says whether it can be seen (docs/observation_errors.md).
+
+    Args:
+        points: [33, 2] in units of the crop's side (x, y).
+        heatmap: [H, W, P] logits, the landmarks' first.
+    """
+    height, width = heatmap.shape[:2]
+    column, row = np.round(points * [width, height]).astype(int).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    there = heatmap[row.clip(0, height - 1), column.clip(0, width - 1), np.arange(len(points))]
+    return np.where(inside, sigmoid(there), np.float32(0))
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -270,6 +270,7 @@ def _observation(track: Track) -> PersonObservation:
         landmarks=found.landmarks,
         visibility=found.visibility,
         presence=found.presence,
+        certainty=found.certainty,
         score=found.score,
         box=landmark_box(found),
     )

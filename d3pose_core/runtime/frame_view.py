@@ -15,7 +15,7 @@ from d3pose_core.runtime.layers import Affine, constant
 class FrameView:
     """See `tokens.Tokens` and `view.ViewCamera`; no time axis."""
 
-    features: Tensor  # [B, 33, 8]
+    features: Tensor  # [B, 33, LANDMARK_FEATURES]
     frame_features: Tensor  # [B, 4]
     visible: Tensor  # [B, 33] bool
     shown: Tensor  # [B, 33] the same, 1 or 0
@@ -41,9 +41,9 @@ class Look(nn.Module):
             entries[source, entry] = sign
         fixed[[0, 4]] = 1
         self.entries = Affine(entries.to(like), fixed.to(like))
-        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 5).to(like))
-        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 5).to(like))
-        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 2).to(like))
+        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 6).to(like))
+        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 6).to(like))
+        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 3).to(like))
 
     def forward(
         self,
@@ -52,6 +52,7 @@ class Look(nn.Module):
         landmarks: Tensor,
         visibility: Tensor,
         presence: Tensor,
+        certainty: Tensor,
         seen: Tensor,
         step_s: Tensor,
     ) -> FrameView:
@@ -66,9 +67,12 @@ class Look(nn.Module):
         spread = (weight @ (core_rays * core_rays)).sum(-1)  # [B, 1]
         size = torch.where(seen, spread, 1.0).sqrt().clamp_min(1e-4)
 
-        scale = self.by_size / size + self.scale  # [B, 8]
-        parts = [rays, depth_hint[..., None], landmarks, visibility[..., None], presence[..., None]]
-        features = torch.cat(parts, -1) * scale[:, None] + self.offset
+        scale = self.by_size / size + self.scale  # [B, LANDMARK_FEATURES]
+        confidences = torch.stack([visibility, presence, certainty], -1)
+        features = (
+            torch.cat([rays, depth_hint[..., None], landmarks, confidences], -1) * scale[:, None]
+            + self.offset
+        )
         features = torch.where(seen[..., None], features.clamp(-5, 5), 0.0)
         log_step = torch.log(step_s.clamp(1e-3, 10.0) * 30)
         frame_features = torch.cat([center, size.log(), log_step], -1)

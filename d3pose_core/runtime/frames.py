@@ -29,6 +29,7 @@ def made_up_frame(people: int, random: torch.Generator) -> ObservationBatch:
         landmarks=normal(0.3, NUM_LANDMARKS, 3),
         visibility=torch.rand(people, 1, NUM_LANDMARKS, generator=random),
         presence=torch.ones(people, 1, NUM_LANDMARKS),
+        certainty=torch.rand(people, 1, NUM_LANDMARKS, generator=random),
         seen=torch.ones(people, 1, dtype=torch.bool),
         step_s=torch.full((people, 1), 1 / 30),
     )
@@ -68,6 +69,7 @@ def moving_people(people: int, frames: int, seed: int = 0) -> ObservationBatch:
         landmarks=landmarks,
         visibility=uniform(0.2, 1.0, people, frames, 33),
         presence=uniform(0.2, 1.0, people, frames, 33),
+        certainty=uniform(0.2, 1.0, people, frames, 33),
         seen=torch.rand(people, frames, generator=rng) > 0.03,
         step_s=torch.full((people, frames), 1 / 30),
     )

@@ -49,6 +49,7 @@ def _observations() -> bytes:
         landmarks=np.zeros((33, 3), np.float32),
         visibility=np.zeros(33, np.float32),
         presence=np.zeros(33, np.float32),
+        certainty=np.zeros(33, np.float32),
         score=0.5,
         box=np.zeros(4, np.float32),
     )

@@ -40,6 +40,7 @@ def recorded() -> RenderedSet:
         landmarks=facing,
         visibility=ones,
         presence=ones,
+        certainty=ones,
         score=ones[..., 0],
         seen=ones[..., 0] > 0,
         stray=ones[..., 0] < 0,

@@ -78,6 +78,7 @@ class DrivePast:
                 landmarks=landmarks,
                 visibility=np.full(len(points), 0.98),
                 presence=np.full(len(points), 0.99),
+                certainty=np.full(len(points), 0.9),
                 score=0.9,
                 box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
             )

@@ -20,6 +20,7 @@ def random_observations(people: int, frames: int, seed: int = 0) -> ObservationB
         landmarks=normal(0.3, 33, 3),
         visibility=uniform(33),
         presence=uniform(33),
+        certainty=uniform(33),
         seen=uniform() > 0.1,
         step_s=0.01 + 0.05 * uniform(),
     )

@@ -55,6 +55,7 @@ def _person(track_id: int, image_bgr: np.ndarray, event: int) -> PersonObservati
         landmarks=landmarks.astype(np.float32),
         visibility=np.ones(33, np.float32),
         presence=np.ones(33, np.float32),
+        certainty=np.full(33, 0.9, np.float32),
         score=0.9,
         box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
     )

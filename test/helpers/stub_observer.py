@@ -19,6 +19,7 @@ class StubObserver:
                 landmarks=np.zeros((33, 3), np.float32),
                 visibility=np.ones(33, np.float32),
                 presence=np.ones(33, np.float32),
+                certainty=np.full(33, 0.9, np.float32),
                 score=0.75,
                 box=np.array([0, 1, 2, 3], np.float32),
             )

@@ -66,8 +66,9 @@ def test_the_body_is_upright_and_its_values_are_in_range(clip_people):
     for person in (p for people in clip_people[50:150] for p in people):
         assert person.keypoints.shape == (33, 2)
         assert person.landmarks.shape == (33, 3)
-        assert person.depth_hint.shape == person.visibility.shape == person.presence.shape == (33,)
-        for values in (person.visibility, person.presence, np.array([person.score])):
+        confidences = (person.visibility, person.presence, person.certainty)
+        assert {values.shape for values in (person.depth_hint, *confidences)} == {(33,)}
+        for values in (*confidences, np.array([person.score])):
             assert ((values >= 0) & (values <= 1)).all()
         y = person.keypoints[:, 1]
         assert y[INDEX["nose"]] < y[INDEX["left_hip"]] < y[INDEX["left_ankle"]]

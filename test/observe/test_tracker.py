@@ -26,6 +26,7 @@ def person(x: float, y: float = 240.0, height: float = 200.0, score: float = 0.9
         landmarks=np.zeros((33, 3), np.float32),
         visibility=np.ones(33, np.float32),
         presence=np.ones(33, np.float32),
+        certainty=np.ones(33, np.float32),
         score=score,
         next_roi=Roi(center, 1.4 * height, 0.0),
     )

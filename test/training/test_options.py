@@ -49,6 +49,7 @@ def recording(shard, tmp_path_factory) -> Path:
         landmarks=seen.landmarks,
         visibility=seen.visibility,
         presence=seen.presence,
+        certainty=seen.certainty,
         score=torch.ones(6, 12),
         seen=torch.ones(6, 12, dtype=torch.bool),
         stray=torch.zeros(6, 12, dtype=torch.bool),

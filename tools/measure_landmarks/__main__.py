@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from d3pose_core.data.certainty import FITTED as CERTAINTY
 from d3pose_core.data.error_statistics import FITTED
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
@@ -32,6 +33,12 @@ def main() -> None:
 
         recorded = RenderedSet.load(*arguments.recordings)
         calibrated(recorded, fit(recorded)).save(arguments.out)
+        print(arguments.out)
+        return
+    if arguments.command == "fit-certainty":
+        from tools.measure_landmarks.certainty import fit_certainty
+
+        fit_certainty(RenderedSet.load(*arguments.recordings)).save(arguments.out)
         print(arguments.out)
         return
     if arguments.command == "compare":
@@ -91,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="fit the simulator's error statistics")
     fit.add_argument("recordings", type=Path, nargs="+")
     fit.add_argument("--out", type=Path, default=FITTED, help="default: the file that ships")
+    certainty = commands.add_parser("fit-certainty", help="fit the certainty to the errors")
+    certainty.add_argument("recordings", type=Path, nargs="+")
+    certainty.add_argument(
+        "--out", type=Path, default=CERTAINTY, help="default: the file that ships"
+    )
     compare = commands.add_parser("compare", help="print measured and simulated errors together")
     compare.add_argument("recordings", type=Path, nargs="+")
     compare.add_argument("--seed", type=int, default=0)

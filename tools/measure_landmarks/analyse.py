@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -201,9 +203,9 @@ def _memory(recorded: RenderedSet, errors: Errors) -> None:
 
 
 def _confidence(recorded: RenderedSet, errors: Errors) -> None:
-    _title("Visibility and presence when truly ...: 5, 25, 50, 75, 95 %")
+    _title("Visibility, presence, certainty when truly ...: 5, 25, 50, 75, 95 %")
     points = (0.05, 0.25, 0.5, 0.75, 0.95)
-    for field in ("visibility", "presence"):
+    for field in ("visibility", "presence", "certainty"):
         for group, landmarks in groups_of_landmarks().items():
             for sight in Sight:
                 chosen = errors.usable[..., None] & (recorded.sight[..., landmarks] == sight)
@@ -212,16 +214,21 @@ def _confidence(recorded: RenderedSet, errors: Errors) -> None:
                     f"{field:10s} {group:16s} {sight.name.lower():14s} {_quantiles(values, points)}"
                 )
     chosen = errors.usable[..., None].expand_as(recorded.visibility[..., LIMBS])
-    pair = torch.stack(
-        [recorded.visibility[..., LIMBS][chosen], errors.image_size[..., LIMBS][chosen]]
-    )
-    ranks = pair.argsort(1).argsort(1).float()
-    print(f"rank correlation of visibility and image error: {torch.corrcoef(ranks)[0, 1]:.2f}")
-    for low, high in ((0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 0.99), (0.99, 1.01)):
-        values = 100 * pair[1][(pair[0] >= low) & (pair[0] < high)]
-        print(
-            f"  image error at visibility {low:.2f}..{high:.2f}: {_quantiles(values)} {len(values)}"
-        )
+    error = errors.image_size[..., LIMBS][chosen]
+    for field, bounds in (
+        ("visibility", (0, 0.2, 0.5, 0.8, 0.95, 0.99, 1.01)),
+        ("certainty", (0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.01)),
+    ):
+        value = getattr(recorded, field)[..., LIMBS][chosen]
+        ranks = torch.stack([value, error]).argsort(1).argsort(1).float()
+        print(f"rank correlation of {field} and image error: {torch.corrcoef(ranks)[0, 1]:.2f}")
+        for low, high in pairwise(bounds):
+            values = 100 * error[(value >= low) & (value < high)]
+            shown = _quantiles(values)
+            print(f"  image error at {field} {low:.2f}..{high:.2f}: {shown} {len(values)}")
+    changed = errors.flipped[..., None] & recorded.seen[..., None]
+    values = recorded.certainty[..., LIMBS][changed.expand_as(recorded.certainty[..., LIMBS])]
+    print(f"certainty in flipped frames: {_quantiles(values, points)}")
 
 
 def _bias(recorded: RenderedSet, errors: Errors) -> None:

@@ -36,6 +36,7 @@ def simulated(recorded: RenderedSet, seed: int = 0, realism: Realism | None = No
         landmarks=reports.landmarks,
         visibility=reports.visibility,
         presence=reports.presence,
+        certainty=reports.certainty,
         score=seen.float(),
         seen=seen,
         stray=torch.zeros_like(seen),

@@ -39,6 +39,7 @@ class Errors:
 
     image: Tensor  # [C, T, 33, 2] of the rays, over the person's angular height
     image_size: Tensor  # [C, T, 33] length of `image`
+    swapped_size: Tensor  # [C, T, 33] the same, to where the other side's landmark is
     true_metric: Tensor  # [C, T, 33, 3] m about the mid-hip, axes of a camera that faces the person
     metric: Tensor  # [C, T, 33, 3] m, reported minus `true_metric`, both about their mid-hips
     in_body: Tensor  # [C, T, 33, 3] m, `metric` in the pelvis' axes: to its left, up, forward
@@ -70,7 +71,8 @@ class Errors:
         pelvis = turn.transpose(-1, -2) @ recorded.rotations[:, :, 0]  # body -> facing camera
         in_body = metric @ pelvis
 
-        swapped_rays = (recorded.rays[..., list(LANDMARK_MIRROR), :] - true_rays) / height
+        mirror = list(LANDMARK_MIRROR)
+        swapped_rays = (recorded.rays[..., mirror, :] - true_rays) / height
         knees_down = [
             i for i in LIMBS if "knee" in LANDMARK_NAMES[i] or "ankle" in LANDMARK_NAMES[i]
         ]
@@ -78,7 +80,7 @@ class Errors:
             i for i in LIMBS if "elbow" in LANDMARK_NAMES[i] or "wrist" in LANDMARK_NAMES[i]
         ]
         flipped = _better_swapped(image, swapped_rays, LIMBS)
-        swapped_metric = reported[..., list(LANDMARK_MIRROR), :] - true_metric
+        swapped_metric = reported[..., mirror, :] - true_metric
         toward = torch.nn.functional.normalize(middle, dim=-1)
         forward = recorded.rotations[:, :, 0, :, 2]  # the pelvis' z axis in the optical frame
         cosine = -(forward * toward).sum(-1)
@@ -90,6 +92,7 @@ class Errors:
         return cls(
             image=image,
             image_size=image.norm(dim=-1),
+            swapped_size=swapped_rays.norm(dim=-1)[..., mirror],
             true_metric=true_metric,
             metric=metric,
             in_body=in_body,

@@ -304,11 +304,11 @@ def _sizes(values: Tensor, good: Tensor, cells: Tensor) -> Tensor:
         chosen = values[good & (cells == cell)].flatten()
         if len(chosen) < _FEWEST:  # then all parts of the body in this sight
             chosen = values[good & (cells % len(Sight) == cell % len(Sight))].flatten()
-        table[cell] = _quantile(chosen, shares) if len(chosen) else 0.0
+        table[cell] = quantile(chosen, shares) if len(chosen) else 0.0
     return table.view(_GROUPS, len(Sight), -1)
 
 
-def _quantile(values: Tensor, shares: Tensor) -> Tensor:
+def quantile(values: Tensor, shares: Tensor) -> Tensor:
     """As torch.quantile, which takes no long inputs."""
     ranked = values.sort().values
     at = shares * (len(ranked) - 1)
@@ -337,7 +337,7 @@ def _scores(left: _LeftOver, sizes: Tensor, cells: Tensor) -> Tensor:
 def _signed_scores(values: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
     """Tables [N, len(SIGNED_GRID)] and Gaussian numbers [C, T, N] of `values` [C, T, N]."""
     shares = torch.special.ndtr(SIGNED_GRID)
-    tables = torch.stack([_quantile(v[usable], shares) for v in values.unbind(-1)])
+    tables = torch.stack([quantile(v[usable], shares) for v in values.unbind(-1)])
     for name in ("yaw", "roll"):  # a mirrored person errs the other way
         row = WHOLE_BODY.index(name)
         tables[row] = (tables[row] - tables[row].flip(0)) / 2
@@ -365,7 +365,7 @@ def _confidences(recorded: RenderedSet, good: Tensor, cells: Tensor) -> tuple[Te
             if len(chosen) < _FEWEST:
                 chosen = logits[good & (cells % len(Sight) == cell % len(Sight))]
             if len(chosen):
-                table[cell] = _quantile(chosen, shares)
+                table[cell] = quantile(chosen, shares)
             score[here] = _inverse(table[cell], SIGNED_GRID, logits[here])
         tables.append(table.view(_GROUPS, len(Sight), -1))
         scores.append(score)

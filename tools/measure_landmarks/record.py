@@ -89,6 +89,7 @@ def _row(scene: Scene, watched: Watched, number: int) -> dict[str, np.ndarray]:
         "landmarks": watched.landmarks,
         "visibility": watched.visibility,
         "presence": watched.presence,
+        "certainty": watched.certainty,
         "score": watched.score,
         "seen": watched.seen,
         "stray": watched.stray,

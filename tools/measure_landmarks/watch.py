@@ -21,6 +21,10 @@ _LIMBS = [
     for i, name in enumerate(LANDMARK_NAMES)
     if name.split("_")[-1] in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 ]
+_OF_A_LANDMARK = (
+    *("keypoints", "depth_hint", "landmarks"),
+    *("visibility", "presence", "certainty"),
+)
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 
 
@@ -41,6 +45,7 @@ class Watched:
     landmarks: np.ndarray  # [T, 33, 3] m
     visibility: np.ndarray  # [T, 33]
     presence: np.ndarray  # [T, 33]
+    certainty: np.ndarray  # [T, 33]
     score: np.ndarray  # [T]
     seen: np.ndarray  # [T] bool
     stray: np.ndarray  # [T] bool: somebody was reported, but not where the person is
@@ -54,7 +59,7 @@ def watch(scene: Scene, camera: Camera, observer: ToldObserver, keep=(), seed: i
     rng = np.random.default_rng(seed)
     frames = len(scene.times_s)
     out = Watched(
-        *(np.zeros((frames, NUM_LANDMARKS, *s), np.float32) for s in ((2,), (), (3,), (), ())),
+        *(np.zeros((frames, NUM_LANDMARKS, *s), np.float32) for s in ((2,), (), (3,), (), (), ())),
         score=np.zeros(frames, np.float32),
         seen=np.zeros(frames, bool),
         stray=np.zeros(frames, bool),
@@ -73,7 +78,7 @@ def watch(scene: Scene, camera: Camera, observer: ToldObserver, keep=(), seed: i
             out.stray[t] = _is_stray(scene, t, person)
             out.seen[t] = not out.stray[t]
         if out.seen[t]:
-            for name in ("keypoints", "depth_hint", "landmarks", "visibility", "presence"):
+            for name in _OF_A_LANDMARK:
                 getattr(out, name)[t] = getattr(person, name)
             out.score[t] = person.score
             if t == 0 or not out.seen[t - 1]:
