@@ -19,7 +19,7 @@ from d3pose_core.observe.observation import PersonObservation
 from d3pose_core.output_names import file_name
 from d3pose_core.recording import atomic_path
 
-FORMAT = 1
+FORMAT = 2  # 1 had no certainties
 _COLUMNS: dict[str, tuple[tuple[int, ...], type]] = {
     "track_id": ((), np.int64),
     "keypoints": ((33, 2), np.float32),

@@ -113,6 +113,22 @@ def test_refinement_equals_the_slow_reference():
     assert np.abs(refined[10:] - points[10:]).max() > 0.01
 
 
+def test_certainty_is_what_the_heatmap_says_where_the_landmark_was_put():
+    heatmap = np.full((64, 64, 39), -4.0, np.float32)
+    heatmap[20, 30, 5] = 2.0  # row, column, landmark
+    heatmap[40:50, :, 6] = 1.0
+    points = np.full((33, 2), 0.5)
+    points[5] = 30 / 64, 20 / 64
+    points[6] = 10 / 64, 45 / 64
+    points[7], points[8] = (-0.1, 0.5), (0.5, 1.2)
+    found = blazepose.certainties(points, heatmap)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[[0, 5, 6]], 1 / (1 + np.exp([4.0, -2.0, -1.0])), rtol=1e-5)
+    np.testing.assert_array_equal(found[[7, 8]], 0.0)  # outside of the map
+    points[5] = 31.4 / 64, 20.4 / 64  # nearer to the next cell
+    assert blazepose.certainties(points, heatmap)[5] < 0.02
+
+
 def landmark_outputs(crop_px: np.ndarray, world: np.ndarray) -> dict[str, np.ndarray]:
     points = np.zeros((39, 5), np.float32)
     points[:, :2] = crop_px
@@ -140,6 +156,7 @@ def test_landmarks_are_carried_into_a_turned_image():
     np.testing.assert_allclose(found.depth_hint, 51.2 * 0.26, rtol=1e-6)
     np.testing.assert_allclose(found.visibility, 1 / (1 + np.exp(-2)), rtol=1e-5)
     np.testing.assert_allclose(found.presence, 1 / (1 + np.exp(2)), rtol=1e-5)
+    np.testing.assert_allclose(found.certainty, 1 / (1 + np.exp(9)), atol=1e-7)
     assert found.next_roi.angle == pytest.approx(np.pi / 2)
     assert found.next_roi.size == pytest.approx(2 * 1.25 * 204)
     assert found.score == pytest.approx(0.9)

@@ -45,7 +45,8 @@ class PerfectObserver:
         landmarks = self._scene.landmarks[t]
         pixels = self._scene.intrinsics.project(landmarks)
         ones = np.ones(33, np.float32)
-        return [PersonObservation(0, pixels, 0 * ones, landmarks, ones, ones, 1.0, np.zeros(4))]
+        confidences = (ones, ones, ones)
+        return [PersonObservation(0, pixels, 0 * ones, landmarks, *confidences, 1.0, np.zeros(4))]
 
 
 @pytest.fixture(scope="module")
