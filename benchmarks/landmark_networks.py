@@ -4,7 +4,8 @@
 
 The clip (the demo's by default) level and rolled by 20 degrees either way, with each network, one thread. Of
 each person: frames in which they were recovered, and how often they were seen the other way round and turned
-(d3pose_core/sides.py). There is no truth to compare with.
+(d3pose_core/sides.py); and how certain the network was of the limbs' joints (median). There is no truth to
+compare with.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from d3pose_core.camera import Intrinsics
 from d3pose_core.landmark_models import LANDMARK_FILES
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import BlazePoseObserver
+from d3pose_core.observe.cached import CachedObserver
 from d3pose_core.recovery import MeshRecovery
+from d3pose_core.skeleton import LANDMARK_TO_JOINT
 from d3pose_core.video import ClipReader
 
 HEIGHT = 500  # px, that images are shrunk to
+LIMBS = [landmark for landmark, _ in LANDMARK_TO_JOINT]
 
 
 def main() -> None:
@@ -38,21 +42,28 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     frames = list(ClipReader(args.clip or model_path("demo.mp4"), max_frames=args.frames))
-    print(f"{'landmarks':10s}{'roll':>5s}{'ms a frame':>12s}{'turned':>8s}   frames of each person")
+    columns = f"{'landmarks':10s}{'roll':>5s}{'ms a frame':>12s}{'turned':>8s}{'certainty':>11s}"
+    print(f"{columns}   frames of each person")
     for name in LANDMARK_FILES:
         for roll in (0, -20, 20):
             observer = BlazePoseObserver(landmarks=name, num_threads=1)
-            recovery = MeshRecovery.from_pretrained(observer=observer)
+            recovery = MeshRecovery.from_pretrained(observer=CachedObserver())
             people: Counter[int] = Counter()
-            turned, times = 0, []
+            turned, times, certainties = 0, [], []
             for frame in frames:
                 image = _rolled(frame.image, roll)
                 camera = Intrinsics.from_hfov(args.hfov, image.shape[1], image.shape[0])
-                people.update(p.track_id for p in recovery(image, frame.time_s, camera))
-                turned += recovery.turned
+                observations = observer(image, frame.time_s)
                 times.append(observer.stage_times_ms["landmarks"])
+                certainties += [person.certainty[LIMBS] for person in observations]
+                found = recovery.recover(observations, frame.time_s, camera)
+                people.update(person.track_id for person in found)
+                turned += recovery.turned
             seen = " ".join(str(count) for _, count in sorted(people.items()))
-            print(f"{name:10s}{roll:5d}{median(times):12.1f}{turned:8d}   {seen}", flush=True)
+            row = (
+                f"{name:10s}{roll:5d}{median(times):12.1f}{turned:8d}{np.median(certainties):11.2f}"
+            )
+            print(f"{row}   {seen}", flush=True)
 
 
 def _rolled(image: np.ndarray, degrees: float) -> np.ndarray:

@@ -40,9 +40,9 @@ class PersonObservation:
     landmarks: np.ndarray  # [33, 3] m: origin mid-hip, optical axes of a camera facing the person
     visibility: np.ndarray  # [33] 0..1: probability of being seen (in the image and not hidden)
     presence: np.ndarray  # [33] 0..1: probability of lying inside the image
-    certainty: (
-        np.ndarray
-    )  # [33] 0..1: how clearly the image shows it there; see `blazepose.certainties`
+    # [33] 0..1: how clearly the image shows it where it was put (`blazepose.certainties`); an observer that
+    # can't tell gives its visibility.
+    certainty: np.ndarray
     score: float  # 0..1: that this is a person at all
     box: np.ndarray  # [4] x0, y0, x1, y1, px: around the landmarks
 
