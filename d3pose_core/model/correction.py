@@ -29,7 +29,7 @@ class Observed:
 
     features: Tensor  # [B, T, OBSERVED_SIZE] everything, hidden landmarks flagged and zero
     visible: Tensor  # [B, T, 33] bool: may be compared
-    hidden: Tensor  # [B, T, 33] 0..1 how likely it is out of sight
+    certainty: Tensor  # [B, T, 33] 0..1
     rays: Tensor  # [B, T, 33, 2] in the view camera, over the person's size
     metric: Tensor  # [B, T, 33, 3] m, mid-hip origin
     size: Tensor  # [B, T] angular size, of the view camera
@@ -45,7 +45,7 @@ def observed(tokens: Tokens) -> Observed:
     return Observed(
         torch.cat(parts, -1),
         visible,
-        (1 - landmarks[..., 6]) / 2,  # visibility is -1 to 1, see `tokens.tokenize`
+        (landmarks[..., 8] + 1) / 2,  # it is -1 to 1, see `tokens.tokenize`
         landmarks[..., :2],
         landmarks[..., 3:6] / 2,  # metres again, see `tokens.tokenize`
         tokens.view.size,

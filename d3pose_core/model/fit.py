@@ -25,14 +25,15 @@ POSE_ERRORS = Path(__file__).with_name("pose_errors.npz")
 # Joints that carry a landmark or lead to one that does: all but the hands, which come last.
 FITTED_JOINTS = JOINT_NAMES.index("left_hand")
 FIT_SIZE = 3 * FITTED_JOINTS + 3
-# A visible landmark's usual error in the image, in units of the person's size (about 2 cm); one that is said
-# to be hidden errs up to three times as much.
-USUAL_MISS = 0.055
-HIDDEN_MISS = 2.0
+# A landmark's usual error in the image, in units of the person's size, where its certainty is a half (about
+# 5 cm); it falls with the odds c / (1 - c), to this power (docs/observation_errors.md).
+USUAL_MISS = 0.13
+BY_ODDS = -0.8
+LEAST_CERTAINTY = 0.02  # and as little of doubt
 # Errors have heavy tails: those of Student's t with so many degrees of freedom.
-FREEDOM = 3.0
+FREEDOM = 8.0
 # Landmarks err together, in a frame and from frame to frame: so many of them say as much as one.
-ALIKE = 4.0
+ALIKE = 2.0
 # Landmarks nearer than this share of the pelvis' distance count as so near: they would be all that matters.
 NEAREST = 0.3
 
@@ -70,9 +71,9 @@ class Fit(nn.Module):
                 `decoder.PoseHead`. No gradient flows back into it.
         """
         with torch.autocast(seen.rays.device.type, enabled=False):
-            rotations, place, betas, rays, size, visible, hidden = (
+            rotations, place, betas, rays, size, visible, certainty = (
                 value.detach().flatten(0, 1)
-                for value in (*guess, seen.rays, seen.size, seen.visible, seen.hidden)
+                for value in (*guess, seen.rays, seen.size, seen.visible, seen.certainty)
             )
             rotations, place, betas = (x.to(rays.dtype) for x in (rotations, place, betas))
             world, points = skeleton.posed(rotations, betas)
@@ -80,7 +81,7 @@ class Fit(nn.Module):
             jacobian, miss = self._linearised(
                 self.definition @ points, joints, place, rays, size[:, None]
             )
-            weight = self._weight(miss, hidden) * visible  # [N, 33]
+            weight = self._weight(miss, certainty) * visible  # [N, 33]
             step = self._most_likely(jacobian, miss, weight)
             turn, shift = step.split([3 * FITTED_JOINTS, 3], -1)
             # From the view camera's axes into those of each joint's parent.
@@ -114,9 +115,10 @@ class Fit(nn.Module):
         along_y = torch.cat([along_y, none, near, near * (py - y * pz)], -1)
         return torch.stack([along_x, along_y], 1), miss
 
-    def _weight(self, miss: Tensor, hidden: Tensor) -> Tensor:
+    def _weight(self, miss: Tensor, certainty: Tensor) -> Tensor:
         """[N, 33] one over the variance that a landmark's miss [N, 2, 33] is taken to have."""
-        usual = (USUAL_MISS * (1 + HIDDEN_MISS * hidden)).square()
+        certainty = certainty.clamp(LEAST_CERTAINTY, 1 - LEAST_CERTAINTY)
+        usual = (USUAL_MISS * (certainty / (1 - certainty)) ** BY_ODDS).square()
         robust = (FREEDOM + 2) / (FREEDOM + miss.square().sum(1) / usual)
         return robust / usual / ALIKE
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,10 +12,11 @@ from d3pose_core.model.correction import LARGEST_MISS
 from d3pose_core.model.decoder import PoseHead
 from d3pose_core.model.fit import (
     ALIKE,
+    BY_ODDS,
     FIT_SIZE,
     FITTED_JOINTS,
     FREEDOM,
-    HIDDEN_MISS,
+    LEAST_CERTAINTY,
     NEAREST,
     USUAL_MISS,
     Fit,
@@ -116,10 +119,10 @@ class FrameFit(nn.Module):
         there = there.reshape(-1, 3, NUM_LANDMARKS + FITTED_JOINTS)
         landmarks, joints = there.split([NUM_LANDMARKS, FITTED_JOINTS], 2)
         jacobian, miss = self._linearised(landmarks, joints, place, view)
-        usual = (
-            view.features[..., 6] * (-0.5 * HIDDEN_MISS) + (1 + 0.5 * HIDDEN_MISS)
-        ) * USUAL_MISS
-        usual = (usual * usual)[:, None]  # [B, 1, 33]
+        largest = 1 - 2 * LEAST_CERTAINTY
+        certain = view.features[:, None, :, 8].clamp(-largest, largest)  # [B, 1, 33], -1 to 1
+        log_odds = (certain + 1.0).log() - (certain * -1.0 + 1.0).log()
+        usual = (log_odds * (2 * BY_ODDS) + 2 * math.log(USUAL_MISS)).exp()
         robust = usual * FREEDOM + (miss * miss).sum(1, keepdim=True)
         root = (view.shown[:, None] * ((FREEDOM + 2) / ALIKE) / robust).sqrt()
         step = self._most_likely(jacobian * root[..., None], miss * root)

@@ -50,7 +50,7 @@ def seen_at(rays: torch.Tensor) -> Observed:
     return Observed(
         features=torch.zeros(*shape[:2], 0),
         visible=torch.ones(shape, dtype=torch.bool),
-        hidden=torch.zeros(shape),
+        certainty=torch.full(shape, 0.9),
         rays=rays,
         metric=torch.zeros(*shape, 3),
         size=torch.full(shape[:2], SIZE),
@@ -153,9 +153,29 @@ def test_a_wild_landmark_moves_less_than_a_plausible_one():
     assert asked(1.5) < asked(0.15)
 
 
-def test_landmarks_said_to_be_hidden_count_less():
+def test_the_less_certain_a_landmark_the_less_it_counts():
     fit, guess, skeleton = Fit(), some_people(), SkeletonPoints()
     seen = seen_at(image_of(fit, *guess) + torch.tensor([0.1, 0.0]))
-    hidden = dataclasses.replace(seen, hidden=torch.ones_like(seen.hidden))
-    sure, unsure = (fit(guess, x, skeleton).norm(dim=-1).mean() for x in (seen, hidden))
-    assert unsure < 0.9 * sure
+
+    def asked(certainty: float) -> float:
+        said = torch.full_like(seen.certainty, certainty)
+        answer = fit(guess, dataclasses.replace(seen, certainty=said), skeleton)
+        return float(answer.norm(dim=-1).mean())
+
+    assert 0 < asked(0.0) < 0.3 * asked(0.3) < asked(0.3) < 0.9 * asked(0.7) < asked(1.0)
+
+
+def test_a_certain_wrist_is_met_more_closely_than_an_uncertain_one():
+    fit, guess, skeleton = Fit(), some_people(), SkeletonPoints()
+    wrist = LANDMARK_NAMES.index("left_wrist")
+    shoulder = JOINT_NAMES.index("left_shoulder")
+    seen = seen_at(image_of(fit, *guess))
+    seen.rays[..., wrist, 1] += 0.2
+
+    def arm_turned(certainty: float) -> float:
+        said = seen.certainty.clone()
+        said[..., wrist] = certainty
+        answer = fit(guess, dataclasses.replace(seen, certainty=said), skeleton)
+        return float(answer[..., 3 * shoulder : 3 * shoulder + 3].norm(dim=-1).mean())
+
+    assert arm_turned(0.1) < 0.5 * arm_turned(0.9)
