@@ -25,11 +25,12 @@ POSE_ERRORS = Path(__file__).with_name("pose_errors.npz")
 # Joints that carry a landmark or lead to one that does: all but the hands, which come last.
 FITTED_JOINTS = JOINT_NAMES.index("left_hand")
 FIT_SIZE = 3 * FITTED_JOINTS + 3
-# A landmark's usual error in the image, in units of the person's size, where its certainty is a half (about
-# 5 cm); it falls with the odds c / (1 - c), to this power (docs/observation_errors.md).
+# A landmark's usual error in the image, in units of the person's size, is USUAL_MISS * (c / (1 - c)) ** BY_ODDS,
+# where its certainty is c: 7 cm for a half, 1.2 cm at most certain. Certainty is taken from LEAST_CERTAINTY to
+# 1 - LEAST_CERTAINTY.
 USUAL_MISS = 0.13
 BY_ODDS = -0.8
-LEAST_CERTAINTY = 0.02  # and as little of doubt
+LEAST_CERTAINTY = 0.1
 # Errors have heavy tails: those of Student's t with so many degrees of freedom.
 FREEDOM = 8.0
 # Landmarks err together, in a frame and from frame to frame: so many of them say as much as one.

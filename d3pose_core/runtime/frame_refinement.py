@@ -120,7 +120,9 @@ class FrameFit(nn.Module):
         landmarks, joints = there.split([NUM_LANDMARKS, FITTED_JOINTS], 2)
         jacobian, miss = self._linearised(landmarks, joints, place, view)
         largest = 1 - 2 * LEAST_CERTAINTY
-        certain = view.features[:, None, :, 8].clamp(-largest, largest)  # [B, 1, 33], -1 to 1
+        # What is said of a hidden landmark is never read, were it no number.
+        certain = torch.where(view.visible, view.features[..., 8], 0.0)[:, None]
+        certain = certain.clamp(-largest, largest)  # [B, 1, 33], -1 to 1
         log_odds = (certain + 1.0).log() - (certain * -1.0 + 1.0).log()
         usual = (log_odds * (2 * BY_ODDS) + 2 * math.log(USUAL_MISS)).exp()
         robust = usual * FREEDOM + (miss * miss).sum(1, keepdim=True)
