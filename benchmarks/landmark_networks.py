@@ -11,6 +11,7 @@ compare with.
 from __future__ import annotations
 
 import argparse
+import math
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -60,9 +61,8 @@ def main() -> None:
                 people.update(person.track_id for person in found)
                 turned += recovery.turned
             seen = " ".join(str(count) for _, count in sorted(people.items()))
-            row = (
-                f"{name:10s}{roll:5d}{median(times):12.1f}{turned:8d}{np.median(certainties):11.2f}"
-            )
+            certainty = float(np.median(certainties)) if certainties else math.nan
+            row = f"{name:10s}{roll:5d}{median(times):12.1f}{turned:8d}{certainty:11.2f}"
             print(f"{row}   {seen}", flush=True)
 
 

@@ -281,3 +281,17 @@ def test_who_comes_out_as_nan_is_left_out_and_begun_anew(recovery, observer):
     observer.next = []
     recovery(IMAGE, 4 / 30, CAMERA)
     assert recovery.not_finite == 0
+
+
+def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch):
+    rng = np.random.default_rng(5)
+    names = ("visibility", "presence", "certainty")
+    told = {name: rng.uniform(0.4, 1.0, 33).astype(np.float32) for name in names}
+    shown = []
+    step = recovery.step.step
+    monkeypatch.setattr(
+        recovery.step, "step", lambda frame, state: (shown.append(frame), step(frame, state))[1]
+    )
+    run(recovery, observer, [replace(standing_person(0), **told)], 1)
+    for name, values in told.items():
+        np.testing.assert_array_equal(getattr(shown[0], name)[0, 0].numpy(), values, err_msg=name)

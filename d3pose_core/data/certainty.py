@@ -11,12 +11,15 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from d3pose_core.array_file import read_arrays
-from d3pose_core.data.error_statistics import at_signed, group_of_landmark
+from d3pose_core.data.error_statistics import (
+    at_signed,
+    group_of_landmark,
+    read_fitted,
+    write_fitted,
+)
 from d3pose_core.data.random_processes import correlated_noise
 from d3pose_core.data.stance import hats
 
@@ -42,12 +45,10 @@ class CertaintyStatistics:
     @classmethod
     def load(cls, path: Path = FITTED) -> CertaintyStatistics:
         """Raises InputError where there is no such file, or another one."""
-        arrays = read_arrays(path, [f.name for f in fields(cls)])
-        return cls(**{name: torch.from_numpy(array).float() for name, array in arrays.items()})
+        return cls(**read_fitted(path, [f.name for f in fields(cls)], "fit-certainty"))
 
     def save(self, path: Path) -> None:
-        arrays = {f.name: getattr(self, f.name).numpy() for f in fields(self)}
-        np.savez_compressed(path, **{name: a.astype(np.float16) for name, a in arrays.items()})
+        write_fitted(path, vars(self))
 
 
 @lru_cache

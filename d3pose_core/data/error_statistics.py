@@ -113,24 +113,35 @@ class ErrorStatistics:
 
     @classmethod
     def load(cls, path: Path = FITTED) -> ErrorStatistics:
-        try:
-            arrays = read_arrays(path, [f.name for f in fields(cls)])
-        except InputError as error:
-            raise InputError(
-                f"no fitted errors of landmarks: {error}; python -m tools.measure_landmarks fit writes them "
-                "anew"
-            ) from error
-        return cls(**{name: torch.from_numpy(array).float() for name, array in arrays.items()})
+        """Raises InputError."""
+        return cls(**read_fitted(path, [f.name for f in fields(cls)], "fit"))
 
     def save(self, path: Path) -> None:
-        arrays = {f.name: getattr(self, f.name).numpy() for f in fields(self)}
-        np.savez_compressed(path, **{name: a.astype(np.float16) for name, a in arrays.items()})
+        write_fitted(path, vars(self))
 
 
 @lru_cache
 def fitted_statistics() -> ErrorStatistics:
     """Those that ship."""
     return ErrorStatistics.load()
+
+
+def read_fitted(path: Path, names: list[str], command: str) -> dict[str, Tensor]:
+    """Numbers by name that `python -m tools.measure_landmarks COMMAND` wrote. Raises InputError."""
+    try:
+        arrays = read_arrays(path, names)
+    except InputError as error:
+        raise InputError(
+            f"no fitted errors of landmarks: {error}; python -m tools.measure_landmarks {command} writes "
+            "them anew"
+        ) from error
+    return {name: torch.from_numpy(array).float() for name, array in arrays.items()}
+
+
+def write_fitted(path: Path, numbers: dict[str, Tensor]) -> None:
+    """In half precision."""
+    arrays = {name: value.numpy().astype(np.float16) for name, value in numbers.items()}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def look_up(table: Tensor, row: Tensor, position: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ def report_landmarks(
         relative = torch.cat([relative[..., :2], relative[..., 2:] * depth[..., None, None]], -1)
         stance = Stance.of_relative(relative, stance.distance)
 
-    true_rays = rays
+    meant_rays = rays  # where a landmark ought to be that is taken for the other side's, if it is
     numbers = _numbers(times_s, statistics, rng)
     whole = _whole_body(numbers, statistics)
     errors = realism.errors * _errors(
@@ -147,8 +147,8 @@ def report_landmarks(
     metric = _metric(defined, whole, errors[..., 2:5], stance, statistics, realism)
     hint = statistics.hint_slope * metric[..., 2] + errors[..., 5]
     visibility, presence = _confidences(numbers, sight, statistics)
-    off = (rays - true_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
-    certainty = draw_certainty(off, mistaken, times_s, rng)
+    image_error = (rays - meant_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
+    certainty = draw_certainty(image_error, mistaken, times_s, rng)
     seen = _found(in_view, times_s, statistics, rng)
     if realism.errors == 0:
         seen = in_view > IN_VIEW_KNOTS[1]

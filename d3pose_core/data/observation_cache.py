@@ -66,7 +66,8 @@ class ObservationCache:
             there = json.loads(path.read_text(encoding="utf-8"))
             if there != self.index:
                 raise InputError(
-                    f"{self.folder} was prepared as {there}, not as {self.index}: choose another folder"
+                    f"{self.folder} was prepared as {there}, not as {self.index}: choose another folder, "
+                    "or delete it and prepare again"
                 )
             return
         with atomic_path(path) as partial:

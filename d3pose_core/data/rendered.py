@@ -85,7 +85,10 @@ class RenderedSet:
                 raise InputError(
                     f"no recording at {path}; python -m tools.measure_landmarks record makes one"
                 )
-            arrays = read_arrays(Path(path), [f.name for f in fields(cls)])
+            try:
+                arrays = read_arrays(Path(path), [f.name for f in fields(cls)])
+            except InputError as error:
+                raise InputError(f"{error}: record it again") from error
             parts.append({name: _tensor(array) for name, array in arrays.items()})
         frames = {len(part["seen"][0]) for part in parts}
         if len(frames) != 1:

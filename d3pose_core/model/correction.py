@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from d3pose_core.model.skeleton_points import SkeletonPoints
-from d3pose_core.model.tokens import FRAME_FEATURES, LANDMARK_FEATURES, Tokens
+from d3pose_core.model.tokens import CERTAINTY, FRAME_FEATURES, LANDMARK_FEATURES, Tokens
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
@@ -45,7 +45,7 @@ def observed(tokens: Tokens) -> Observed:
     return Observed(
         torch.cat(parts, -1),
         visible,
-        (landmarks[..., 8] + 1) / 2,  # it is -1 to 1, see `tokens.tokenize`
+        (landmarks[..., CERTAINTY] + 1) / 2,  # it is -1 to 1, see `tokens.tokenize`
         landmarks[..., :2],
         landmarks[..., 3:6] / 2,  # metres again, see `tokens.tokenize`
         tokens.view.size,

@@ -2,10 +2,10 @@
 
 Where a joint of a pose lies in the image is a matter of geometry, which a network learns slowly and
 inexactly. Here it is computed: the most likely turn of every joint, and shift of the body, given where the
-landmarks were seen, how far such sightings are off, and how a network's poses err (a Gaussian of
-`pose_errors.npz`, which tools/pose_errors.py makes). It is a Gauss-Newton step with a robust weight of each
-landmark, as of SMPLify (Bogo et al. 2016) and its many followers, but about the network's own pose instead of
-an average one.
+landmarks were seen, how far such sightings are off (which their certainty tells), and how a network's poses
+err (a Gaussian of `pose_errors.npz`, which tools/pose_errors.py makes). It is a Gauss-Newton step with a
+robust weight of each landmark, as of SMPLify (Bogo et al. 2016) and its many followers, but about the
+network's own pose instead of an average one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ POSE_ERRORS = Path(__file__).with_name("pose_errors.npz")
 # Joints that carry a landmark or lead to one that does: all but the hands, which come last.
 FITTED_JOINTS = JOINT_NAMES.index("left_hand")
 FIT_SIZE = 3 * FITTED_JOINTS + 3
-# A landmark's usual error in the image, in units of the person's size, is USUAL_MISS * (c / (1 - c)) ** BY_ODDS,
-# where its certainty is c: 7 cm for a half, 1.2 cm at most certain. Certainty is taken from LEAST_CERTAINTY to
-# 1 - LEAST_CERTAINTY.
+# A landmark whose certainty is c usually errs in the image by USUAL_MISS * (c / (1 - c)) ** BY_ODDS, in units
+# of the person's size (about 7 cm for a half); c is taken from LEAST_CERTAINTY to 1 - LEAST_CERTAINTY. These
+# and the next two are what serves people of the validation best.
 USUAL_MISS = 0.13
 BY_ODDS = -0.8
 LEAST_CERTAINTY = 0.1

@@ -26,6 +26,7 @@ SLOT_ORDER: tuple[str, ...] = (
 )
 # Position 2, depth hint 1, metric landmark 3, visibility 1, presence 1, certainty 1.
 LANDMARK_FEATURES = 9
+CERTAINTY = 8  # the feature's place
 FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
 
 # The landmarks that say where a person is and how large: limb joints and the nose.

@@ -172,7 +172,7 @@ def certainties(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     """
     height, width = heatmap.shape[:2]
     column, row = np.round(points * [width, height]).astype(int).T
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    inside = ((points >= 0) & (points < 1)).all(axis=1)
     there = heatmap[row.clip(0, height - 1), column.clip(0, width - 1), np.arange(len(points))]
     return np.where(inside, sigmoid(there), np.float32(0))
 

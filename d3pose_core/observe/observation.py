@@ -30,6 +30,10 @@ class Detection:
     roi: Roi | None = None
 
 
+# What BlazePose says of most landmarks of most people (docs/observation_errors.md).
+UNKNOWN_CERTAINTY = 0.65
+
+
 @dataclass(frozen=True)
 class PersonObservation:
     """One person in one frame, as the landmark network reports it (BlazePose's 33 landmarks)."""
@@ -40,8 +44,8 @@ class PersonObservation:
     landmarks: np.ndarray  # [33, 3] m: origin mid-hip, optical axes of a camera facing the person
     visibility: np.ndarray  # [33] 0..1: probability of being seen (in the image and not hidden)
     presence: np.ndarray  # [33] 0..1: probability of lying inside the image
-    # [33] 0..1: how clearly the image shows it where it was put (`blazepose.certainties`); an observer that
-    # can't tell gives its visibility.
+    # [33] 0..1: how clearly the image shows it where it was put, see `blazepose.certainties`. An observer
+    # that can't tell gives UNKNOWN_CERTAINTY.
     certainty: np.ndarray
     score: float  # 0..1: that this is a person at all
     box: np.ndarray  # [4] x0, y0, x1, y1, px: around the landmarks

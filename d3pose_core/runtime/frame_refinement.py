@@ -23,6 +23,7 @@ from d3pose_core.model.fit import (
 )
 from d3pose_core.model.refinement import LARGEST_SHARE, Refinement
 from d3pose_core.model.skeleton_points import SkeletonPoints
+from d3pose_core.model.tokens import CERTAINTY
 from d3pose_core.runtime.frame_pose import CarriedPoints, Orthonormal, pelvis_of_place
 from d3pose_core.runtime.frame_view import FrameView
 from d3pose_core.runtime.layers import Affine, constant
@@ -121,7 +122,7 @@ class FrameFit(nn.Module):
         jacobian, miss = self._linearised(landmarks, joints, place, view)
         largest = 1 - 2 * LEAST_CERTAINTY
         # What is said of a hidden landmark is never read, were it no number.
-        certain = torch.where(view.visible, view.features[..., 8], 0.0)[:, None]
+        certain = torch.where(view.visible, view.features[..., CERTAINTY], 0.0)[:, None]
         certain = certain.clamp(-largest, largest)  # [B, 1, 33], -1 to 1
         log_odds = (certain + 1.0).log() - (certain * -1.0 + 1.0).log()
         usual = (log_odds * (2 * BY_ODDS) + 2 * math.log(USUAL_MISS)).exp()

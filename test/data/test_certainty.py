@@ -17,7 +17,7 @@ from d3pose_core.data.error_statistics import SIGNED_GRID, groups_of_landmarks
 from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_NAMES
-from test.data.test_landmark_noise import image_errors, reported, standing
+from test.helpers.standing_people import image_errors, reported, standing
 
 PEOPLE, FRAMES = 400, 40
 NOWHERE = torch.zeros(1, 1, 33, dtype=torch.bool)

@@ -149,6 +149,7 @@ def test_what_is_hidden_or_missing_is_never_read(model):
         batch,
         landmarks=torch.where(hidden[..., None], wild, batch.landmarks),
         depth_hint=torch.where(hidden, wild[..., 0], batch.depth_hint),
+        certainty=torch.where(hidden, torch.nan, batch.certainty),
         rays=torch.where(unseen[..., None], wild[..., :2], batch.rays),
     )
     assert largest_difference(stream(model, batch), stream(model, altered)) == 0.0
@@ -159,8 +160,16 @@ def test_every_visible_input_is_read(model):
     batch.presence[:] = 1.0
     batch.seen[:] = True
     before = stream(model, batch)
-    for name in ("rays", "depth_hint", "landmarks", "visibility", "step_s"):
-        altered = dataclasses.replace(batch, **{name: getattr(batch, name) * 1.5})
+    for name in (
+        "rays",
+        "depth_hint",
+        "landmarks",
+        "visibility",
+        "presence",
+        "certainty",
+        "step_s",
+    ):
+        altered = dataclasses.replace(batch, **{name: getattr(batch, name) * 0.7})
         assert largest_difference(before, stream(model, altered)) > 1e-4, name
 
 

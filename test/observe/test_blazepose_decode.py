@@ -125,7 +125,11 @@ def test_certainty_is_what_the_heatmap_says_where_the_landmark_was_put():
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[[0, 5, 6]], 1 / (1 + np.exp([4.0, -2.0, -1.0])), rtol=1e-5)
     np.testing.assert_array_equal(found[[7, 8]], 0.0)  # outside of the map
-    points[5] = 31.4 / 64, 20.4 / 64  # nearer to the next cell
+    heatmap[50, 63, 9] = 3.0
+    points[5], points[9] = (29.6 / 64, 20.4 / 64), (63.7 / 64, 50 / 64)  # of the nearest cell
+    nearest = blazepose.certainties(points, heatmap)
+    np.testing.assert_allclose(nearest[[5, 9]], 1 / (1 + np.exp([-2.0, -3.0])), rtol=1e-5)
+    points[5] = 31.4 / 64, 20.4 / 64
     assert blazepose.certainties(points, heatmap)[5] < 0.02
 
 

@@ -275,3 +275,14 @@ def test_nobody_larger_is_believed_about_the_same_hips():
     assert tracker.add(person(300), STEP) is not None
     assert tracker.add(person(310, y=250.0, height=320.0), STEP) is None
     assert tracker.add(person(300, y=200.0, height=120.0), STEP) is not None
+
+
+def test_people_are_reported_as_the_network_saw_them():
+    scene = Scene(confirm_frames=1)
+    seen = person(100)
+    names = ("visibility", "presence", "certainty", "depth_hint")
+    told = {name: RNG.uniform(0.6, 1.0, 33) for name in names}
+    scene.frame([replace(seen, **told)])
+    (reported,) = scene.tracker.people(scene.time)
+    for name, values in told.items():
+        np.testing.assert_array_equal(getattr(reported, name), values, err_msg=name)

@@ -40,6 +40,9 @@ def test_it_equals_the_networks_step(double_precision, name):
     if single.refinement is not None:
         single.refinement.fit.iterations = 200  # until nothing is left, on noise, too
     batch = random_observations(people=2, frames=FRAMES)
+    hidden = (batch.presence < model.config.min_presence) | ~batch.seen[..., None]
+    assert hidden.any()
+    batch.certainty[hidden] = torch.nan  # what is said of what can't be seen is not read
     expected_state = model.initial_state(2)
     state = [torch.zeros(2, *shape, dtype=dtype) for shape, dtype in shapes.values()]
     for t in range(FRAMES):
@@ -63,7 +66,7 @@ def test_what_an_unseen_person_left_behind_is_not_read():
     frame = random_observations(people=1, frames=1)
     frame.seen[:] = False
     plain = single(*vars(frame).values(), *state)
-    for name in ("rays", "depth_hint", "landmarks"):
+    for name in ("rays", "depth_hint", "landmarks", "certainty"):
         getattr(frame, name)[:] = torch.nan
     poisoned = single(*vars(frame).values(), *state)
     for a, b in zip(plain, poisoned, strict=True):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from d3pose_core.data.certainty import draw_certainty, fitted_certainty
+from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_MIRROR
 from test.helpers.recordings import exact_recording
 from tools.measure_landmarks.certainty import fit_certainty
@@ -25,10 +26,12 @@ def recorded():
     exchanged = torch.rand(CLIPS, FRAMES, generator=rng) < 0.1
     swapped = made.rays[:, :, list(LANDMARK_MIRROR)]
     made.rays = torch.where(exchanged[..., None, None], swapped, made.rays)
-    errors = Errors.of(made)
-    size = torch.where(exchanged[..., None], errors.swapped_size, errors.image_size)
-    mistaken = exchanged[..., None].expand_as(size)
+    mirror = list(LANDMARK_MIRROR)
+    size = torch.where(exchanged[..., None], error[..., mirror, 0], error[..., 0])
+    mistaken = exchanged[..., None] & (torch.arange(33) != torch.tensor(mirror))
     made.certainty = draw_certainty(size, mistaken, made.times_s, rng)
+    found = Errors.of(made)
+    torch.testing.assert_close(found.swapped_size[exchanged], size[exchanged], rtol=0, atol=1e-5)
     return made
 
 
@@ -48,3 +51,12 @@ def test_exchanged_sides_are_compared_with_where_they_went(recorded):
     """Else their large errors would seem to come with high certainty."""
     found = fit_certainty(recorded)
     assert float(found.mistaken) == pytest.approx(float(fitted_certainty().mistaken), abs=0.15)
+
+
+def test_too_few_clips_are_refused(recorded):
+    with pytest.raises(InputError, match=r"errors of any one size.*record more clips"):
+        fit_certainty(recorded[:2])
+    nobody_mistaken = exact_recording(20, FRAMES)
+    nobody_mistaken.rays = nobody_mistaken.rays + 0.02 * torch.randn(nobody_mistaken.rays.shape)
+    with pytest.raises(InputError, match="record more clips"):
+        fit_certainty(nobody_mistaken)

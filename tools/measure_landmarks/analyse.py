@@ -226,9 +226,9 @@ def _confidence(recorded: RenderedSet, errors: Errors) -> None:
             values = 100 * error[(value >= low) & (value < high)]
             shown = _quantiles(values)
             print(f"  image error at {field} {low:.2f}..{high:.2f}: {shown} {len(values)}")
-    changed = errors.flipped[..., None] & recorded.seen[..., None]
-    values = recorded.certainty[..., LIMBS][changed.expand_as(recorded.certainty[..., LIMBS])]
-    print(f"certainty in flipped frames: {_quantiles(values, points)}")
+    for title, frames in (("flipped", errors.flipped), ("other", errors.usable)):
+        values = recorded.certainty[..., LIMBS][frames].flatten()
+        print(f"certainty in {title} frames: {_quantiles(values, points)}")
 
 
 def _bias(recorded: RenderedSet, errors: Errors) -> None:

@@ -9,12 +9,14 @@ from d3pose_core.data.certainty import LOG_ERROR_KNOTS, CertaintyStatistics
 from d3pose_core.data.error_statistics import SIGNED_GRID, groups_of_landmarks
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.stance import hats
+from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_MIRROR, NUM_LANDMARKS
 from tools.measure_landmarks.errors import Errors, arms_beyond_shoulder, legs_beyond_hip
 from tools.measure_landmarks.fit import quantile
 from tools.measure_landmarks.memory import fit_loadings
 
 _MIRROR = torch.tensor(LANDMARK_MIRROR)
+_FEWEST = 100
 _NEAR = float(LOG_ERROR_KNOTS.diff().mean()) / 2  # errors that count for a knot, log
 
 
@@ -22,11 +24,13 @@ def fit_certainty(recorded: RenderedSet) -> CertaintyStatistics:
     """Of landmarks in all frames in which the person was reported.
 
     Landmarks of limbs that were taken for the other side's are compared with where those are.
+    Raises InputError where there are too few of any kind.
     """
     errors = Errors.of(recorded)
     mistaken = errors.flipped[..., None].repeat(1, 1, NUM_LANDMARKS)
     mistaken[..., legs_beyond_hip()] |= errors.legs_flipped[..., None]
     mistaken[..., arms_beyond_shoulder()] |= errors.arms_flipped[..., None]
+    mistaken &= torch.arange(NUM_LANDMARKS) != _MIRROR  # the nose has no other side
     size = torch.where(mistaken, errors.swapped_size, errors.image_size)
     log_error = size.clamp_min(1e-6).log()
     seen = recorded.seen[..., None].expand_as(mistaken)
@@ -42,10 +46,12 @@ def fit_certainty(recorded: RenderedSet) -> CertaintyStatistics:
         near = [
             usable & ((log_error[..., landmarks] - knot).abs() < _NEAR) for knot in LOG_ERROR_KNOTS
         ]
+        _need(min(int(chosen.sum()) for chosen in near), "errors of any one size")
         table = torch.stack([quantile(own[chosen], shares) for chosen in near])
         table = table + 1e-4 * torch.arange(len(SIGNED_GRID))  # strictly ascending
         number[..., landmarks] = _numbers(weight[..., landmarks, :] @ table, own)
         tables.append(table)
+    _need(int((seen & mistaken).sum()), "landmarks taken for the other side's")
     shift = number[seen & mistaken].mean() - number[seen & ~mistaken].mean()
     step = float(recorded.times_s.diff(dim=1).median())
     none = torch.zeros(0, dtype=torch.int64)
@@ -54,6 +60,13 @@ def fit_certainty(recorded: RenderedSet) -> CertaintyStatistics:
     return CertaintyStatistics(
         torch.stack(tables), shift, constant, slow, fast, torch.tensor(memory)
     )
+
+
+def _need(found: int, what: str) -> None:
+    if found < _FEWEST:
+        raise InputError(
+            f"the recordings have {found} {what}, {_FEWEST} are needed: record more clips"
+        )
 
 
 def _numbers(rows: Tensor, values: Tensor) -> Tensor:
