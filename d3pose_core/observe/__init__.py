@@ -2,6 +2,7 @@
 
 from d3pose_core.observe.blazepose_detector import BlazePoseDetector
 from d3pose_core.observe.observation import (
+    UNKNOWN_CERTAINTY,
     Detection,
     PersonDetector,
     PersonObservation,
@@ -13,6 +14,7 @@ from d3pose_core.observe.onnx_detector import OnnxPersonDetector
 from d3pose_core.observe.tracker import TrackerConfig
 
 __all__ = [
+    "UNKNOWN_CERTAINTY",
     "BlazePoseDetector",
     "BlazePoseObserver",
     "Detection",

@@ -128,9 +128,10 @@ def test_the_filter_is_smooth_where_that_costs_nothing(tmp_path):
     shard = write_motion_shard(tmp_path / "made_up.npz")
     body = load_body("free-low")
     batches = held_out_batches(MotionLibrary([shard], "val"), body, 2)
-    # A network that always answers the same: every filter is as accurate, and as smooth.
+    # A network that trembles about one answer: every filter is as accurate, the slower one smoother.
+    torch.manual_seed(0)
     peer = build_peer("per_frame", dim=32, blocks=1).eval()
-    torch.nn.init.normal_(peer.regressor.head.linear.weight, std=0.05)  # trembles
+    torch.nn.init.normal_(peer.regressor.head.linear.weight, std=0.05)
     chosen = tune_one_euro(peer, batches, body, (0.3, 20.0), (0.0,))
     assert chosen == OneEuroSettings(min_cutoff_hz=0.3, speed_gain=0.0)
 
