@@ -32,7 +32,7 @@ from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS, NUM_LANDMARKS
 _TURN = 3 * FITTED_JOINTS
 # Of conjugate gradients, which stand for the solver that the runtimes have not; what they leave is below 0.02
 # degrees on people (test_frame_refinement.py).
-ITERATIONS = 18
+ITERATIONS = 32
 
 
 class FrameRefinement(nn.Module):
