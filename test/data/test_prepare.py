@@ -179,6 +179,16 @@ def test_the_command_goes_on_where_it_stopped(emdb, tmp_path, monkeypatch, capsy
     assert "choose another folder" in capsys.readouterr().err
 
 
+def test_observations_of_another_format_are_not_added_to(tmp_path):
+    ObservationCache(tmp_path, "emdb", "emdb1", "stub").check()
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"format": 1}))
+    with pytest.raises(InputError, match=r"'format': 1.*delete it and prepare again"):
+        ObservationCache(tmp_path, "emdb", "emdb1", "stub").check()
+    with pytest.raises(InputError, match="delete it and prepare again"):
+        ObservationCache.open(tmp_path)
+
+
 def test_missing_images_are_named_before_anything_runs(emdb, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("d3pose_core.cli.prepare._observer_name", lambda *_: "stub")
     (emdb / "P3" / "02_walk" / "images" / "00002.jpg").unlink()

@@ -58,3 +58,12 @@ def test_what_is_no_recording_is_refused(tmp_path):
     np.savez(path, rays=np.zeros(3))
     with pytest.raises(InputError, match="lacks"):
         RenderedSet.load(path)
+
+
+def test_a_recording_of_before_certainty_is_to_be_made_again(recorded, tmp_path):
+    recorded.save(tmp_path / "set.npz")
+    with np.load(tmp_path / "set.npz") as file:
+        arrays = {name: file[name] for name in file.files if name != "certainty"}
+    np.savez(tmp_path / "older.npz", **arrays)
+    with pytest.raises(InputError, match=r"older.npz lacks certainty.*record it again"):
+        RenderedSet.load(tmp_path / "older.npz")
