@@ -289,9 +289,12 @@ def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch)
     told = {name: rng.uniform(0.4, 1.0, 33).astype(np.float32) for name in names}
     shown = []
     step = recovery.step.step
-    monkeypatch.setattr(
-        recovery.step, "step", lambda frame, state: (shown.append(frame), step(frame, state))[1]
-    )
+
+    def watched_step(frame, state):
+        shown.append(frame)
+        return step(frame, state)
+
+    monkeypatch.setattr(recovery.step, "step", watched_step)
     run(recovery, observer, [replace(standing_person(0), **told)], 1)
     for name, values in told.items():
         np.testing.assert_array_equal(getattr(shown[0], name)[0, 0].numpy(), values, err_msg=name)

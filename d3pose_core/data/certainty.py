@@ -34,9 +34,7 @@ class CertaintyStatistics:
     """As `python -m tools.measure_landmarks fit-certainty` writes them; G = 6 groups of landmarks."""
 
     logits: Tensor  # [G, len(LOG_ERROR_KNOTS), len(SIGNED_GRID)] ascend along the last axis
-    mistaken: (
-        Tensor  # [] what is added to the Gaussian number of a landmark put on the other side's
-    )
+    mistaken: Tensor  # [] added to the Gaussian number of a landmark put on the other side's
     constant: Tensor  # [33, R0] loadings of what stays through a clip
     slow: Tensor  # [33, R1] loadings of what is forgotten within `memory_s`
     fast: Tensor  # [33, R2] loadings of what is new in every frame

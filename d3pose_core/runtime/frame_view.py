@@ -69,10 +69,8 @@ class Look(nn.Module):
 
         scale = self.by_size / size + self.scale  # [B, LANDMARK_FEATURES]
         confidences = torch.stack([visibility, presence, certainty], -1)
-        features = (
-            torch.cat([rays, depth_hint[..., None], landmarks, confidences], -1) * scale[:, None]
-            + self.offset
-        )
+        features = torch.cat([rays, depth_hint[..., None], landmarks, confidences], -1)
+        features = features * scale[:, None] + self.offset
         features = torch.where(seen[..., None], features.clamp(-5, 5), 0.0)
         log_step = torch.log(step_s.clamp(1e-3, 10.0) * 30)
         frame_features = torch.cat([center, size.log(), log_step], -1)

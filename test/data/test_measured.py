@@ -8,7 +8,7 @@ from d3pose_core.data.measured import mirrored
 from d3pose_core.skeleton import LANDMARK_MIRROR
 from test.helpers.motion_shard import simulated
 
-CONFIDENCES = ("depth_hint", "visibility", "presence", "certainty")
+PER_LANDMARK = ("depth_hint", "visibility", "presence", "certainty")
 
 
 def test_mirrored_people_are_seen_on_the_other_side(tmp_path):
@@ -17,7 +17,7 @@ def test_mirrored_people_are_seen_on_the_other_side(tmp_path):
     which = torch.zeros(len(seen.seen), dtype=torch.bool)
     which[::2] = True
     found = mirrored(batch, which).observations
-    for name in CONFIDENCES:
+    for name in PER_LANDMARK:
         values = getattr(seen, name)
         expected = values[:, :, list(LANDMARK_MIRROR)]
         assert not torch.equal(expected, values), name

@@ -7,6 +7,8 @@ import torch
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
+from d3pose_core.model.image import ImageD3Pose
+from d3pose_core.model.image.features import FrameFeatures
 from d3pose_core.model.tokens import ObservationBatch
 
 # Two stages, shifted windows and a merge: what the shipped network has, and a tenth of its size.
@@ -35,7 +37,7 @@ def random_network(config: D3PoseConfig = SMALL, std: float = 0.08) -> D3Pose:
     return model
 
 
-def stream(model: D3Pose, batch: ObservationBatch) -> PosePrediction:
+def stream(model: D3Pose | ImageD3Pose, batch: ObservationBatch | FrameFeatures) -> PosePrediction:
     """All frames, one after the other, on the network's own outputs."""
     state = model.initial_state(len(batch.seen))
     steps = []
@@ -44,3 +46,9 @@ def stream(model: D3Pose, batch: ObservationBatch) -> PosePrediction:
         steps.append(prediction)
     fields = [f.name for f in dataclasses.fields(PosePrediction)]
     return PosePrediction(*(torch.cat([getattr(s, f) for s in steps], 1) for f in fields))
+
+
+def largest_difference(a, b, frames: slice = slice(None)) -> float:
+    """Of two predictions, or views, over these frames: of all their numbers."""
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return max(float((x[:, frames] - y[:, frames]).abs().max()) for x, y in pairs)

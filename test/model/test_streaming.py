@@ -12,7 +12,7 @@ from d3pose_core.model.decoder import FEEDBACK_SIZE, PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.runtime.frames import moving_people
 from d3pose_core.training.losses import shift
-from test.helpers.networks import stream
+from test.helpers.networks import largest_difference, stream
 from test.helpers.observations import random_observations
 
 EXACT = 1e-11
@@ -41,13 +41,6 @@ def model(double_precision, request) -> D3Pose:
 @torch.inference_mode()
 def parallel(model: D3Pose, batch: ObservationBatch, past: torch.Tensor) -> PosePrediction:
     return model(batch, past).prediction
-
-
-def largest_difference(a: PosePrediction, b: PosePrediction, frames: slice = slice(None)) -> float:
-    fields = [f.name for f in dataclasses.fields(PosePrediction)]
-    return max(
-        float((getattr(a, f)[:, frames] - getattr(b, f)[:, frames]).abs().max()) for f in fields
-    )
 
 
 def test_streaming_equals_the_parallel_causal_pass(model):

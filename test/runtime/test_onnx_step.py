@@ -13,7 +13,7 @@ from d3pose_core.runtime.frames import in_double, moving_people
 from d3pose_core.runtime.onnx_graph import onnx_model
 from d3pose_core.runtime.onnx_step import FORMAT, OnnxStep, step_as_onnx
 from d3pose_core.runtime.single_frame import state_shapes
-from test.helpers.networks import SMALL, random_network
+from test.helpers.networks import SMALL, largest_difference, random_network
 from test.helpers.observations import random_observations
 
 
@@ -31,12 +31,6 @@ def step(model) -> OnnxStep:
 def shipped() -> tuple[D3Pose, OnnxStep]:
     model = load_model("d3pose-landmarks")
     return model, OnnxStep.of(model)
-
-
-def largest_difference(a, b) -> float:
-    return max(
-        float((x - y).abs().max()) for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
-    )
 
 
 @pytest.mark.parametrize("people", [1, 4, 8])

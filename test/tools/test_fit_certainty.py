@@ -24,9 +24,8 @@ def recorded():
     distance = made.true_landmarks[..., [23, 24], 2].mean(-1)[..., None, None]
     made.rays = made.rays + direction * error * 1.7 / distance
     exchanged = torch.rand(CLIPS, FRAMES, generator=rng) < 0.1
-    swapped = made.rays[:, :, list(LANDMARK_MIRROR)]
-    made.rays = torch.where(exchanged[..., None, None], swapped, made.rays)
     mirror = list(LANDMARK_MIRROR)
+    made.rays = torch.where(exchanged[..., None, None], made.rays[:, :, mirror], made.rays)
     size = torch.where(exchanged[..., None], error[..., mirror, 0], error[..., 0])
     mistaken = exchanged[..., None] & (torch.arange(33) != torch.tensor(mirror))
     made.certainty = draw_certainty(size, mistaken, made.times_s, rng)
@@ -35,8 +34,13 @@ def recorded():
     return made
 
 
-def test_the_fit_finds_what_was_drawn(recorded):
-    found, known = fit_certainty(recorded), fitted_certainty()
+@pytest.fixture(scope="module")
+def found(recorded):
+    return fit_certainty(recorded)
+
+
+def test_the_fit_finds_what_was_drawn(found):
+    known = fitted_certainty()
     inner = slice(3, 10)  # tails are of few
     apart = (found.logits - known.logits)[:, 1:-1, inner].abs()
     assert apart.mean() < 0.12
@@ -47,9 +51,8 @@ def test_the_fit_finds_what_was_drawn(recorded):
     assert float(found.memory_s) == pytest.approx(float(known.memory_s), abs=0.11)
 
 
-def test_exchanged_sides_are_compared_with_where_they_went(recorded):
+def test_exchanged_sides_are_compared_with_where_they_went(found):
     """Else their large errors would seem to come with high certainty."""
-    found = fit_certainty(recorded)
     assert float(found.mistaken) == pytest.approx(float(fitted_certainty().mistaken), abs=0.15)
 
 

@@ -11,11 +11,10 @@ from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.stance import hats
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_MIRROR, NUM_LANDMARKS
-from tools.measure_landmarks.errors import Errors, arms_beyond_shoulder, legs_beyond_hip
+from tools.measure_landmarks.errors import Errors
 from tools.measure_landmarks.fit import quantile
 from tools.measure_landmarks.memory import fit_loadings
 
-_MIRROR = torch.tensor(LANDMARK_MIRROR)
 _FEWEST = 100
 _NEAR = float(LOG_ERROR_KNOTS.diff().mean()) / 2  # errors that count for a knot, log
 
@@ -27,10 +26,7 @@ def fit_certainty(recorded: RenderedSet) -> CertaintyStatistics:
     Raises InputError where there are too few of any kind.
     """
     errors = Errors.of(recorded)
-    mistaken = errors.flipped[..., None].repeat(1, 1, NUM_LANDMARKS)
-    mistaken[..., legs_beyond_hip()] |= errors.legs_flipped[..., None]
-    mistaken[..., arms_beyond_shoulder()] |= errors.arms_flipped[..., None]
-    mistaken &= torch.arange(NUM_LANDMARKS) != _MIRROR  # the nose has no other side
+    mistaken = errors.mistaken
     size = torch.where(mistaken, errors.swapped_size, errors.image_size)
     log_error = size.clamp_min(1e-6).log()
     seen = recorded.seen[..., None].expand_as(mistaken)
@@ -55,7 +51,7 @@ def fit_certainty(recorded: RenderedSet) -> CertaintyStatistics:
     shift = number[seen & mistaken].mean() - number[seen & ~mistaken].mean()
     step = float(recorded.times_s.diff(dim=1).median())
     none = torch.zeros(0, dtype=torch.int64)
-    alike = _MIRROR, torch.ones(NUM_LANDMARKS)
+    alike = torch.tensor(LANDMARK_MIRROR), torch.ones(NUM_LANDMARKS)
     constant, slow, fast, memory = fit_loadings(number, seen & ~mistaken, step, none, alike)
     return CertaintyStatistics(
         torch.stack(tables), shift, constant, slow, fast, torch.tensor(memory)

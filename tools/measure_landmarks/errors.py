@@ -9,7 +9,12 @@ from torch import Tensor
 
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.model.view import look_at_rotation, project
-from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, LANDMARK_TO_JOINT
+from d3pose_core.skeleton import (
+    LANDMARK_MIRROR,
+    LANDMARK_NAMES,
+    LANDMARK_TO_JOINT,
+    NUM_LANDMARKS,
+)
 
 LIMBS = [landmark for landmark, _ in LANDMARK_TO_JOINT]
 _HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
@@ -55,6 +60,14 @@ class Errors:
     def clips_used(self) -> list[int]:
         """Clips with a usable second."""
         return (self.usable.sum(1) >= 30).nonzero()[:, 0].tolist()
+
+    @property
+    def mistaken(self) -> Tensor:
+        """[C, T, 33] bool: landmarks that were put on the other side's; the nose has none."""
+        mistaken = self.flipped[..., None].repeat(1, 1, NUM_LANDMARKS)
+        mistaken[..., legs_beyond_hip()] |= self.legs_flipped[..., None]
+        mistaken[..., arms_beyond_shoulder()] |= self.arms_flipped[..., None]
+        return mistaken & (torch.arange(NUM_LANDMARKS) != torch.tensor(LANDMARK_MIRROR))
 
     @classmethod
     def of(cls, recorded: RenderedSet) -> Errors:

@@ -30,7 +30,7 @@ from d3pose_core.data.sight import Sight
 from d3pose_core.data.stance import PERSON_M, Stance, hats
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
-from tools.measure_landmarks.errors import LIMBS, Errors, arms_beyond_shoulder, legs_beyond_hip
+from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.memory import fit_loadings
 
 _WILD = 0.08  # image errors above it, in person heights, are mistakes rather than definitions
@@ -56,9 +56,7 @@ class Residuals:
 def fit(recorded: RenderedSet) -> ErrorStatistics:
     """All statistics; see `ErrorStatistics` for their meaning."""
     errors, stance = Errors.of(recorded), Stance.of(recorded.true_landmarks)
-    good = errors.usable[..., None].repeat(1, 1, NUM_LANDMARKS)
-    good[..., legs_beyond_hip()] &= ~errors.legs_flipped[..., None]
-    good[..., arms_beyond_shoulder()] &= ~errors.arms_flipped[..., None]
+    good = errors.usable[..., None] & ~errors.mistaken
 
     definition = _definition(recorded, errors, stance, good)
     image = errors.image - ((definition @ stance.relative) - stance.relative)[..., :2] / PERSON_M

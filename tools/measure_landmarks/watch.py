@@ -21,10 +21,7 @@ _LIMBS = [
     for i, name in enumerate(LANDMARK_NAMES)
     if name.split("_")[-1] in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 ]
-_OF_A_LANDMARK = (
-    *("keypoints", "depth_hint", "landmarks"),
-    *("visibility", "presence", "certainty"),
-)
+_OF_A_LANDMARK = "keypoints", "depth_hint", "landmarks", "visibility", "presence", "certainty"
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 
 

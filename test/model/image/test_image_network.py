@@ -13,6 +13,7 @@ from d3pose_core.model.image import ImageConfig, ImageD3Pose
 from d3pose_core.model.image.features import FrameFeatures
 from d3pose_core.model.image.network import VECTOR_SIZE, smpl_vector
 from d3pose_core.training.losses import shift
+from test.helpers.networks import largest_difference, stream
 
 EXACT = 1e-11
 FRAMES = 14  # longer than the decoder's 8 and several encoder windows
@@ -69,23 +70,6 @@ def replaced(batch: FrameFeatures, **values) -> FrameFeatures:
 def parallel(model: ImageD3Pose, batch: FrameFeatures, past=None) -> PosePrediction:
     past = torch.zeros(*batch.seen.shape, FEEDBACK_SIZE) if past is None else past
     return model(batch, past).prediction
-
-
-def stream(model: ImageD3Pose, batch: FrameFeatures) -> PosePrediction:
-    state = model.initial_state(len(batch.seen))
-    steps = []
-    for t in range(batch.seen.shape[1]):
-        prediction, _, state = model.step(batch[:, t : t + 1], state)
-        steps.append(prediction)
-    names = [f.name for f in dataclasses.fields(PosePrediction)]
-    return PosePrediction(*(torch.cat([getattr(s, f) for s in steps], 1) for f in names))
-
-
-def largest_difference(a: PosePrediction, b: PosePrediction, frames: slice = slice(None)) -> float:
-    names = [f.name for f in dataclasses.fields(PosePrediction)]
-    return max(
-        float((getattr(a, f)[:, frames] - getattr(b, f)[:, frames]).abs().max()) for f in names
-    )
 
 
 def test_streaming_equals_the_parallel_causal_pass(model):
