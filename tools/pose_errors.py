@@ -55,9 +55,9 @@ def main() -> None:
         )
     run = partial(with_sides_kept, body=body)
     parts = []
-    for errors in (CLEAR, 1.0):
+    for size in (CLEAR, 1.0):
         people = MotionLibrary(args.shards, "train")
-        realism = Realism(errors=errors)
+        realism = Realism(errors=size)
         for batch in held_out_batches(people, body, args.sequences, realism=realism):
             recovered = run(model, batch)
             parts.append(pose_errors(model, batch, recovered.rotations, recovered.pelvis))

@@ -59,7 +59,7 @@ def main() -> None:
     report(f"keypoints, mean error in mm: {listed}")
 
     arguments.out.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(arguments.out / "keypoint_matrices.npz", **matrices)
+    np.savez_compressed(arguments.out / "keypoint_matrices.npz", allow_pickle=False, **matrices)
     coarser = coarser_bodies(full, skin, people, report)
     for name, body in {"full": full, **coarser}.items():
         path = arguments.out / f"free_{name}.npz"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -27,7 +27,9 @@ def main() -> None:
         parser.error(f"--hours must be more than 0, got {args.hours}")
     torch.set_num_threads(1)
 
-    clips, seconds, refused = [], Counter(), Counter()
+    clips = []
+    seconds: dict[str, float] = defaultdict(float)
+    refused: dict[str, int] = defaultdict(int)
     with tqdm(total=round(args.hours * 3600), unit="s") as bar:
         weights = {kind: WEIGHTS[kind] for kind in args.kinds}
         for kind, clip, tries in make_clips(weights, args.hours, args.seed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,7 @@ def sway(
     rng: np.random.Generator,
     frames: int,
     shape: tuple[int, ...],
-    deviation: float | np.ndarray,
+    deviation: float | Sequence[float] | np.ndarray,
     band_hz: tuple[float, float] = (0.15, 1.2),
 ) -> np.ndarray:
     """Random movement [frames, *shape] about 0, of that standard deviation, at frequencies of `band_hz`."""

@@ -21,6 +21,7 @@ SPINE = {
 _NECK = {J["neck"]: 0.5, J["head"]: 0.5}
 
 Style = Callable[[ArmBank], np.ndarray]  # bank -> which poses are allowed, [N] bool
+Styles = dict[Style, float]  # how often each, in any unit
 
 
 def wide(b: ArmBank) -> np.ndarray:
@@ -56,9 +57,7 @@ def anywhere(b: ArmBank) -> np.ndarray:
     return np.ones(len(b.poses), bool)
 
 
-def arm_keys(
-    rng: np.random.Generator, count: int, styles: dict[Style, float]
-) -> dict[str, np.ndarray]:
+def arm_keys(rng: np.random.Generator, count: int, styles: Styles) -> dict[str, np.ndarray]:
     """Key poses [count, 4, 3] of either arm; both in one style for most keys."""
     kinds, chances = list(styles), np.array(list(styles.values()))
     chances = chances / chances.sum()

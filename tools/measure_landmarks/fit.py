@@ -78,8 +78,7 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
     left_over, tables = _tables(left, good, cells, stance.facing, height)
     scores = _scores(left_over, tables["sizes"].flatten(1, 2), cells)
 
-    difficulty = left_over.difficulty
-    difficulty = [d.clamp_max(_HARDEST) for d in difficulty]
+    difficulty = [d.clamp_max(_HARDEST) for d in left_over.difficulty]
     constant = (
         slope.log()[:, None].expand_as(size),
         *(d[:, None].expand_as(size) for d in difficulty),
@@ -144,7 +143,7 @@ def _neighbours(name: str) -> list[int]:
     side, _, part = name.partition("_")
     if part in ("shoulder", "hip"):
         return [0, 7, 8, 11, 12, 23, 24]
-    limb = ("hip", "knee", "ankle", "heel", "foot_index")
+    limb: tuple[str, ...] = ("hip", "knee", "ankle", "heel", "foot_index")
     if part not in limb:
         limb = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
     return [LANDMARK_NAMES.index(f"{side}_{p}") for p in limb]

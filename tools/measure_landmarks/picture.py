@@ -9,7 +9,7 @@ from d3pose_core.body.arrays import BodyArrays
 from d3pose_core.data.sight import Sight
 from tools.measure_landmarks.clothes import random_outfit
 from tools.measure_landmarks.rasterizer import BACKGROUND, DepthBuffer, shade, vertex_normals
-from tools.measure_landmarks.scenery import Background, Obstacle, random_obstacle
+from tools.measure_landmarks.scenery import Backdrop, Background, Obstacle, random_obstacle
 from tools.measure_landmarks.scenes import Scene
 
 _OBSTACLE_SHARE = 0.25
@@ -28,7 +28,7 @@ class Camera:
         self._scene, self._body = scene, body
         self._margin = _DEPTH_FACTOR * depth_under_skin + _DEPTH_EXTRA_M
         self._outfit = random_outfit(body, rng)
-        self._background = Background(scene.intrinsics, rng)
+        self._background: Backdrop = Background(scene.intrinsics, rng)
         self._obstacle: Obstacle | None = None
         if rng.random() < _OBSTACLE_SHARE:
             middle = len(scene.times_s) // 2
@@ -124,13 +124,15 @@ class Camera:
     def _sensor(self, image: np.ndarray) -> np.ndarray:
         """Blur, noise and compression of a cheap camera."""
         if self._blur:
-            image = cv2.GaussianBlur(image, None, self._blur)
+            image = cv2.GaussianBlur(image, (0, 0), self._blur)
         height, width = image.shape[:2]
         y, x = self._rng.integers(height), self._rng.integers(width)
         grain = self._grain[y : y + height, x : x + width] * self._noise
         image = (image + grain).clip(0, 255).astype(np.uint8)
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
-        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        return decoded
 
 
 def landmark_depths(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -28,7 +29,9 @@ def photographs() -> list[np.ndarray]:
     images = []
     for name in _PHOTOGRAPHS:
         path = next(folder.glob(f"{name}.*"))
-        images.append(cv2.imread(str(path), cv2.IMREAD_COLOR))
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        assert image is not None, path
+        images.append(image)
     return [*images, *[_demo_scenery()] * 3]
 
 
@@ -42,6 +45,13 @@ def _demo_scenery() -> np.ndarray:
             break
         frames.append(cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     return np.median(np.stack(frames[::10]), axis=0).astype(np.uint8)
+
+
+class Backdrop(Protocol):
+    """What is behind the people."""
+
+    def seen_after(self, turn: np.ndarray) -> np.ndarray:
+        """[H, W, 3] uint8 after the camera's `turn` [3, 3] (first optical frame -> present one)."""
 
 
 class Background:
@@ -87,7 +97,7 @@ def _photograph(rng: np.random.Generator) -> np.ndarray:
     scale = _SIDE / min(h, w)
     image = cv2.resize(np.ascontiguousarray(image), None, fx=scale, fy=scale)
     if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, None, rng.uniform(1, 8))
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 8))
     gain = rng.uniform(0.6, 1.2) * rng.uniform(0.85, 1.15, 3)
     return (image * gain + rng.uniform(-20, 30)).clip(0, 255).astype(np.uint8)
 
@@ -131,7 +141,7 @@ class Obstacle:
 def random_obstacle(pelvis: np.ndarray, camera: np.ndarray, rng: np.random.Generator) -> Obstacle:
     """A table, a counter or a post between the camera and the person; world positions [3]."""
     away = (camera - pelvis) * [1, 0, 1]
-    distance = max(np.linalg.norm(away), 0.1)
+    distance = max(float(np.linalg.norm(away)), 0.1)
     away /= distance
     side = np.cross([0, 1, 0], away)
     if rng.random() < 0.65:  # furniture
@@ -160,7 +170,8 @@ def _box(cells: int) -> tuple[np.ndarray, np.ndarray]:
         i.ravel() for i in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1])
     )
     square = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    vertices, faces = [], []
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     for axis in range(3):
         for end in (-0.5, 0.5):
             points = np.insert(np.stack([u, v], 1), axis, end, axis=1)

@@ -56,7 +56,12 @@ def watch(scene: Scene, camera: Camera, observer: ToldObserver, keep=(), seed: i
     rng = np.random.default_rng(seed)
     frames = len(scene.times_s)
     out = Watched(
-        *(np.zeros((frames, NUM_LANDMARKS, *s), np.float32) for s in ((2,), (), (3,), (), (), ())),
+        keypoints=np.zeros((frames, NUM_LANDMARKS, 2), np.float32),
+        depth_hint=np.zeros((frames, NUM_LANDMARKS), np.float32),
+        landmarks=np.zeros((frames, NUM_LANDMARKS, 3), np.float32),
+        visibility=np.zeros((frames, NUM_LANDMARKS), np.float32),
+        presence=np.zeros((frames, NUM_LANDMARKS), np.float32),
+        certainty=np.zeros((frames, NUM_LANDMARKS), np.float32),
         score=np.zeros(frames, np.float32),
         seen=np.zeros(frames, bool),
         stray=np.zeros(frames, bool),

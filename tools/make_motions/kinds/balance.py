@@ -14,7 +14,7 @@ from tools.make_motions.rig import SIDES, J
 from tools.make_motions.rotations import about
 from tools.make_motions.stand import Controls, solve
 
-_STYLES = {
+_STYLES: upper.Styles = {
     upper.wide_straight: 5.0,
     upper.wide: 3.0,
     upper.overhead: 1.6,

@@ -10,7 +10,7 @@ from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule
 from tools.make_motions.kinds.standing import stand_about
 
-_STYLES = {
+_STYLES: upper.Styles = {
     upper.wide: 2.0,
     upper.overhead: 2.0,
     upper.front: 2.0,

@@ -53,7 +53,8 @@ _PARTS = (
 def perform(rng: np.random.Generator) -> Clip:
     names, schedule = _story(rng)
     frames = int(SHARD_FPS * (schedule.leave[-1] + 0.2))
-    keys, turned = [], []
+    keys: list[np.ndarray] = []
+    turned = []
     mirrored, heading = rng.random() < 0.5, 0.0
     for name in names:
         mirrored = mirrored != (name in _ALIKE and rng.random() < 0.5)

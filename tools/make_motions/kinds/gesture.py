@@ -11,7 +11,7 @@ from tools.make_motions.curves import Schedule
 from tools.make_motions.kinds.standing import stand_about
 from tools.make_motions.rig import J
 
-_STYLES = {
+_STYLES: upper.Styles = {
     upper.wide_straight: 2.5,
     upper.wide: 3.0,
     upper.overhead: 3.0,

@@ -10,7 +10,7 @@ from tools.make_motions.clip import Clip
 from tools.make_motions.curves import Schedule
 from tools.make_motions.kinds.standing import stand_about
 
-_STYLES = {upper.anywhere: 3.0, upper.wide: 1.0, upper.overhead: 1.0}
+_STYLES: upper.Styles = {upper.anywhere: 3.0, upper.wide: 1.0, upper.overhead: 1.0}
 
 
 def perform(rng: np.random.Generator) -> Clip:

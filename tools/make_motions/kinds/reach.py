@@ -13,7 +13,7 @@ from tools.make_motions.kinds.standing import stand_about
 from tools.make_motions.rig import J, rig
 from tools.make_motions.rotations import about, matrix
 
-_IDLE = {upper.hanging: 4.0, upper.on_hips: 1.0, upper.wide: 1.0, upper.anywhere: 1.0}
+_IDLE: upper.Styles = {upper.hanging: 4.0, upper.on_hips: 1.0, upper.wide: 1.0, upper.anywhere: 1.0}
 _HIGH_M, _LOW_M = 1.55, 0.75  # from where on the trunk takes part
 
 

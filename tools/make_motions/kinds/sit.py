@@ -13,7 +13,7 @@ from tools.make_motions.rig import SIDES
 from tools.make_motions.rotations import about
 from tools.make_motions.stand import Controls, Held, solve
 
-_STYLES = {
+_STYLES: upper.Styles = {
     upper.front: 2.0,
     upper.hanging: 2.0,
     upper.on_hips: 1.0,
