@@ -1,7 +1,8 @@
 """REP-155 (ROS4HRI): the topics under /humans/bodies.
 
 `/humans/bodies/tracked` lists the ids; each body has `/humans/bodies/<id>/roi` and `.../joint_states`. An id
-is "p" and the track id, because no part of a ROS topic's name may begin with a digit.
+is "p" and the track id, because no part of a ROS topic's name may begin with a digit; before it stands the
+node's namespace, if it has one.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ def hri_messages() -> Any:
     return hri_msgs.msg
 
 
-def body_id(track_id: int) -> str:
+def name_prefix(namespace: str) -> str:
+    """What comes before the names of people whom a node in `namespace` sees: each camera counts its own."""
+    return "".join(f"{name}_" for name in namespace.split("/") if name)
+
+
+def body_id(track_id: int, prefix: str = "") -> str:
     """REP-155's id of a tracked person."""
-    return f"p{track_id}"
+    return f"{prefix}p{track_id}"
 
 
 @dataclass
@@ -61,9 +67,11 @@ class BodyTopics:
         make_publisher: MakePublisher,
         destroy_publisher: Callable[[Publisher], object],
         messages: Any = None,
+        prefix: str = "",
     ) -> None:
-        """`messages`: hri_msgs.msg, or None for joint states alone."""
+        """`messages`: hri_msgs.msg, or None for joint states alone. `prefix`: of the ids."""
         self._make, self._destroy, self._messages = make_publisher, destroy_publisher, messages
+        self._prefix = prefix
         self._bodies: dict[int, _Body] = {}
         self._last = Header()
         self._tracked = None
@@ -85,7 +93,7 @@ class BodyTopics:
         for person in people:
             body = self._bodies.get(person.track_id) or self._appear(person.track_id)
             body.seen_s = stamp_s
-            body.joint_states.publish(joint_state(image, person))
+            body.joint_states.publish(joint_state(image, person, self._prefix))
             if body.roi is not None:
                 body.roi.publish(region_of_interest(self._messages, image, person, width, height))
         present = {person.track_id for person in people}
@@ -94,7 +102,7 @@ class BodyTopics:
             if track_id not in present and abs(stamp_s - body.seen_s) > LINGER_S:
                 self._leave(track_id)
         if self._tracked is not None:
-            ids = [body_id(person.track_id) for person in people]
+            ids = [body_id(person.track_id, self._prefix) for person in people]
             self._tracked.publish(self._messages.IdsList(header=image, ids=ids))
 
     def wanted(self) -> bool:
@@ -116,7 +124,7 @@ class BodyTopics:
             self._destroy(self._tracked)
 
     def _appear(self, track_id: int) -> _Body:
-        topic = f"/humans/bodies/{body_id(track_id)}"
+        topic = f"/humans/bodies/{body_id(track_id, self._prefix)}"
         roi = None
         if self._messages is not None:
             roi = self._make(self._messages.NormalizedRegionOfInterest2D, f"{topic}/roi")
@@ -131,10 +139,10 @@ class BodyTopics:
             self._destroy(body.roi)
 
 
-def joint_state(header: Header, person: RecoveredPerson) -> JointState:
+def joint_state(header: Header, person: RecoveredPerson, prefix: str = "") -> JointState:
     """The hinges of REP-155's model of the human, their names ending in `_<id>`, rad."""
     angles = rep155_joint_angles(person)
-    ending = body_id(person.track_id)
+    ending = body_id(person.track_id, prefix)
     return JointState(
         header=header,
         name=[f"{name}_{ending}" for name in angles],

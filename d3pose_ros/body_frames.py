@@ -1,6 +1,7 @@
 """TF frames of people.
 
 `body_<id>`: between the hips, x forward, y left, z towards the head (REP-103, REP-155), in the output frame.
+Of a node in the namespace `front` it is `body_front_<id>`: frames have no namespaces.
 `body_<id>/<joint>`: at the joint, turned as SMPL turns it, so with the axes of SMPL's rest pose: x left, y
 up, z forward. Each is given in its SMPL parent's frame, the pelvis in `body_<id>`.
 """
@@ -41,12 +42,12 @@ def joint_transforms(
 
 
 def people_transforms(
-    header: Header, people: Sequence[RecoveredPerson], with_joints: bool
+    header: Header, people: Sequence[RecoveredPerson], with_joints: bool, prefix: str = ""
 ) -> list[TransformStamped]:
-    """Of everybody in one image."""
+    """Of everybody in one image; `prefix` stands before each id."""
     result = []
     for person in people:
-        name = f"body_{person.track_id}"
+        name = f"body_{prefix}{person.track_id}"
         result.append(body_transform(header, name, person))
         if with_joints:
             result += joint_transforms(header, name, person)

@@ -154,12 +154,13 @@ def _check_stretch(camera: Intrinsics) -> None:
 
 def _distortion(info: CameraInfo) -> Distortion | None:
     """The distortion of unrectified images; None where there is none. Raises InputError."""
+    model = _MODEL_NAMES.get(info.distortion_model, info.distortion_model)
     coefficients = [float(coefficient) for coefficient in info.d]
-    while coefficients and coefficients[-1] == 0.0:  # drivers fill up with zeros
+    meant = 4 if model == EQUIDISTANT else 0  # all zero, they still say that it bends lines
+    while len(coefficients) > meant and coefficients[-1] == 0.0:  # drivers fill up with zeros
         coefficients.pop()
     if not coefficients:  # also where no model is named
         return None
-    model = _MODEL_NAMES.get(info.distortion_model, info.distortion_model)
     if model == PLUMB_BOB and len(coefficients) > 5:  # many call all that OpenCV calibrates so
         model = RATIONAL_POLYNOMIAL
     count = {PLUMB_BOB: 5, RATIONAL_POLYNOMIAL: 8, EQUIDISTANT: 4}.get(model, 0)

@@ -64,7 +64,8 @@ class DepthStage:
             return None
         try:
             depth = to_depth(message)
-            if message.header.frame_id and message.header.frame_id != frame_id:
+            frames = message.header.frame_id.lstrip("/"), frame_id.lstrip("/")
+            if all(frames) and frames[0] != frames[1]:
                 raise ImageError(
                     OTHER_FRAME,
                     f"the depth image was taken in {message.header.frame_id!r} and the image in "

@@ -22,8 +22,9 @@ RATE_WINDOW_S = 5.0
 LATENCY_WINDOW = 200
 # The network looks back over so many frames.
 WINDOW_FRAMES = 30
-# An image from the future, or older than a day, was stamped by another clock than the node's.
-CLOCK_SKEW_MS, ANOTHER_CLOCK_MS = 1e3, 86.4e6
+# An image from the future, or older than any delay of a live camera, was stamped by another clock than the
+# node's: mostly when a bag was recorded.
+CLOCK_SKEW_MS, ANOTHER_CLOCK_MS = 1e3, 60e3
 
 AGE = "age at publish"
 
@@ -58,7 +59,7 @@ class FrameStatistics:
         """`clock`: s, never goes back."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._started = clock()
+        self._started = self._last_received_s = clock()
         self._received = 0
         self._processed = 0
         self._people = 0
@@ -73,7 +74,7 @@ class FrameStatistics:
     def activated(self) -> None:
         """From now on images are expected; those seen before are no part of anybody's window."""
         with self._lock:
-            self._started = self._clock()
+            self._started = self._last_received_s = self._clock()
             self._window.clear()
             self._latencies.clear()
             for times in self._recent.values():
@@ -90,6 +91,7 @@ class FrameStatistics:
         """An image came in."""
         with self._lock:
             self._received += 1
+            self._last_received_s = self._clock()
             self._mark("received")
 
     def dropped(self, cause: str) -> None:
@@ -133,6 +135,7 @@ class FrameStatistics:
         with self._lock:
             level, text = self._assess(state)
             values = {
+                "state": state.lifecycle,
                 **self._counts(),
                 **self._window_fill(),
                 **self._percentiles(),
@@ -181,7 +184,7 @@ class FrameStatistics:
         warn, error = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
         for problem in state.graph:
             yield warn, problem
-        silence = self._silence()
+        silence = self._clock() - self._last_received_s
         for level, limit in ((error, limits.no_image_error_s), (warn, limits.no_image_warn_s)):
             if 0 < limit < silence:
                 yield level, f"no image: {state.silence}"
@@ -220,10 +223,6 @@ class FrameStatistics:
         ):
             if 0 < limit < p95:
                 yield level, text
-
-    def _silence(self) -> float:
-        times = self._recent["received"]
-        return self._clock() - (times[-1] if times else self._started)
 
     def _counts(self) -> dict[str, str]:
         counts = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -40,7 +41,11 @@ def subscribe(
     image_qos = qos.images(values.image_reliability)
     subscriptions = [
         node.create_subscription(
-            CameraInfo, CAMERA_INFO, on_camera_info, qos.camera_info(), **overridable
+            CameraInfo,
+            CAMERA_INFO,
+            on_camera_info,
+            qos.camera_info(),
+            qos_overriding_options=qos.overridable(QoSPolicyKind.DURABILITY),
         )
     ]
     if on_depth is not None:

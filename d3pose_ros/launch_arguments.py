@@ -51,6 +51,17 @@ def given_parameters(configurations: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
+def as_seconds(name: str, text: str) -> float:
+    """A launch argument that is no parameter. Raises InputError where it is no time, or a negative one."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise InputError(f"launch argument {name} must be a number of seconds, got {text!r}")
+    return seconds
+
+
 def _convert(name: str, text: str, kind: type) -> Any:
     try:
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)

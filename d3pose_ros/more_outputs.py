@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from d3pose_core.recovery import RecoveredPerson
 from d3pose_ros import body_frames, transforms
-from d3pose_ros.bodies import BodyTopics, body_id, hri_messages
+from d3pose_ros.bodies import BodyTopics, body_id, hri_messages, name_prefix
 from d3pose_ros.parameters import NodeParameters
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class MoreOutputs:
     def __init__(self, node: LifecycleNode, values: NodeParameters) -> None:
         """Raises InputError where a message package is missing."""
         self._node = node
+        self._prefix = name_prefix(node.get_namespace())
         self._publish_tf, self._rep155 = values.publish_tf, values.rep155
         # Our own look-ups subscribe to /tf as well.
         self._own_listeners = 1 if values.target_frame else 0
@@ -36,6 +37,7 @@ class MoreOutputs:
                 lambda message_type, topic: node.create_publisher(message_type, topic, 1),
                 node.destroy_publisher,
                 messages,
+                self._prefix,
             )
 
     def publish(
@@ -51,13 +53,12 @@ class MoreOutputs:
             frames = []
             if self._publish_tf != "none":
                 frames += body_frames.people_transforms(
-                    output, people, self._publish_tf == "joints"
+                    output, people, self._publish_tf == "joints", self._prefix
                 )
             if self._rep155:
-                frames += [
-                    body_frames.body_transform(output, f"body_{body_id(person.track_id)}", person)
-                    for person in people
-                ]
+                for person in people:
+                    name = f"body_{body_id(person.track_id, self._prefix)}"
+                    frames.append(body_frames.body_transform(output, name, person))
             if frames:
                 self._tf.publish(self._message_type(transforms=frames))
         if self._bodies is not None:

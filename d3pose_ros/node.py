@@ -106,7 +106,7 @@ class D3PoseNode(LifecycleNode):
         except Exception as error:  # torch and others raise many types; none may end the process
             for publisher in list(self.publishers):
                 if publisher not in before:
-                    self.destroy_publisher(publisher)
+                    self.destroy_lifecycle_publisher(publisher)
             return self._fail("configured", error)
         self._failure = ""
         return super().on_configure(state)
@@ -183,8 +183,6 @@ class D3PoseNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops, and takes the markers off the viewers' screens."""
         self._stop()
-        if self._pipeline is not None:
-            self._pipeline.clear_markers()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -218,13 +216,15 @@ class D3PoseNode(LifecycleNode):
             self._worker.stop()
             self._worker = None
             self.statistics.deactivated()
+            if self._pipeline is not None and self.context.ok():
+                self._pipeline.clear_markers()
         if self._pipeline is not None and self._pipeline.world is not None:
             self._pipeline.world.close()
 
     def _free(self) -> None:
         if self._pipeline is not None:
             for publisher in self._pipeline.outputs:
-                self.destroy_publisher(publisher)
+                self.destroy_lifecycle_publisher(publisher)
             self._pipeline.outputs.more.close()
             self._pipeline.close()
             self._pipeline = None

@@ -95,7 +95,7 @@ class NodeParameters:
     stature_m: float = _parameter(
         0.0,
         "How tall the people are, m, where that is known: sets the scale of bodies and distances, which one "
-        "camera cannot see. 0: estimated for each person.",
+        "camera cannot see: 0.4 to 2.6. 0: estimated for each person.",
         between=(0.0, 2.6),
     )
     max_people: int = _parameter(
@@ -213,10 +213,10 @@ class NodeParameters:
         0.5, "ERROR when more than this share of the images cannot be used", 1.0
     )
     age_warn_ms: float = _threshold(
-        200.0, "WARN when the p95 age of images at publishing is higher, ms", 1e5
+        200.0, "WARN when the p95 age of images at publishing is higher, ms", 6e4
     )
     age_error_ms: float = _threshold(
-        1000.0, "ERROR when the p95 age of images at publishing is higher, ms", 1e5
+        1000.0, "ERROR when the p95 age of images at publishing is higher, ms", 6e4
     )
 
     def __post_init__(self) -> None:
@@ -239,6 +239,10 @@ class NodeParameters:
                 )
             if isinstance(value, str) and not value and not metadata["may_be_empty"]:
                 raise InputError(f"parameter {field.name} must not be empty")
+        if 0 < self.stature_m < 0.4:  # as MeshRecovery has it
+            raise InputError(
+                f"parameter stature_m must be 0 (estimated), or 0.4 to 2.6 m, got {self.stature_m}"
+            )
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(NodeParameters)}

@@ -148,6 +148,9 @@ class FramePipeline:
         if self.world is not None:
             camera = self.world.camera(image.header, self._node.parameters.tf_timeout_s)
             stages["tf"] = (perf_counter() - converted) * 1e3
+            if far := self.world.far_from_origin(camera):
+                self._statistics.happened("tf/far_from_origin")
+                self._warn("tf/far_from_origin", far)
         people = self._recovery(frame, stamp_s, intrinsics)
         stages.update(self._recovery.stage_times_ms)
         if self._recovery.turned:

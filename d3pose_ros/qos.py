@@ -5,7 +5,13 @@ All of it can be overridden per topic with `qos_overrides.<topic>.<publisher|sub
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
@@ -18,7 +24,11 @@ def images(reliability: str) -> QoSProfile:
 
 
 def camera_info() -> QoSProfile:
-    """Fits every publisher; only the latest counts."""
+    """Fits every publisher that goes on publishing; only the latest counts.
+
+    What was published once, before the node subscribed, comes only to a subscription that is reliable and
+    transient local, which would fit no ordinary camera: see docs/input.md.
+    """
     return _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -32,9 +42,11 @@ def markers() -> QoSProfile:
     return _keep_last(1, ReliabilityPolicy.RELIABLE)
 
 
-def overridable() -> QoSOverridingOptions:
-    """Lets users override history, depth and reliability by parameter."""
-    return QoSOverridingOptions.with_default_policies()
+def overridable(*more: QoSPolicyKind) -> QoSOverridingOptions:
+    """Lets users override history, depth, reliability and `more` by parameter."""
+    return QoSOverridingOptions(
+        (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, *more)
+    )
 
 
 def _keep_last(depth: int, reliability: ReliabilityPolicy) -> QoSProfile:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from d3pose_core.machine import processor_name
 
+NO_CUDA = "no such CUDA device"
 _MIB = 2**20
 _STATM = Path("/proc/self/statm")
 
@@ -22,7 +23,7 @@ def usage(device: str) -> dict[str, str]:
     if device.startswith("cuda"):
         import torch
 
-        if torch.cuda.is_available():
+        if device_name(device) != NO_CUDA:
             values["GPU memory MiB"] = f"{torch.cuda.memory_reserved(device) / _MIB:.0f}"
     return values
 
@@ -33,7 +34,10 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "no CUDA device"
+        try:
+            return torch.cuda.get_device_name(device)
+        except (AssertionError, RuntimeError, ValueError):  # no CUDA, or no such number
+            return NO_CUDA
     return processor_name()
 
 

@@ -16,7 +16,7 @@ from d3pose_core.rigid import RigidTransform, quaternion_of, rotation_matrix, ro
 from d3pose_ros.transform_error import Cause, TransformError
 
 CACHE_NS = 10 * 10**9
-# Frames that come and go, as people's do, must not fill the memory.
+# Frames that come and go, as people's do, must not fill the memory. Static ones stay.
 MAX_FRAMES = 2000
 
 
@@ -100,9 +100,10 @@ class TransformBuffer:
                 link = self._links[child] = _Link(parent, static)
             link.insert(stamp_ns, transform)
             self._links.move_to_end(child)
-            if len(self._links) > MAX_FRAMES:
-                oldest = next((name for name, one in self._links.items() if not one.static), child)
-                del self._links[oldest]
+            if not static and len(self._links) > MAX_FRAMES:
+                moving = [name for name, one in self._links.items() if not one.static]
+                for oldest in moving[: len(moving) - MAX_FRAMES]:
+                    del self._links[oldest]
             self._changed.notify_all()
         return before if before != parent else ""
 
@@ -124,6 +125,8 @@ class TransformBuffer:
             TransformError: by any of its causes.
         """
         target, source = target.lstrip("/"), source.lstrip("/")
+        if target == source:  # known to any buffer, as to tf2's
+            return RigidTransform.identity()
         with self._changed:
             parents = {link.parent for link in self._links.values()}
             for name in (target, source):

@@ -16,6 +16,7 @@ class Cause(Enum):
     PAST = "tf_too_old"  # the image is older than the buffer
     LOOP = "tf_loop"
     UNSTAMPED = "tf_unstamped_image"
+    NAMELESS = "tf_nameless_frame"  # the image's frame_id is empty
     OTHER = "tf_error"
 
 

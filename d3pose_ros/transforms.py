@@ -72,6 +72,12 @@ def camera_in(
         raise TransformError(
             Cause.UNSTAMPED, "the image has no stamp, so TF cannot be asked for it"
         )
+    if not header.frame_id.strip("/"):
+        raise TransformError(
+            Cause.NAMELESS,
+            "the image's header has no frame_id, so TF cannot be asked where its camera is: set the camera "
+            "driver's frame_id (often the parameter frame_id or camera_frame_id)",
+        )
     deadline = monotonic() + timeout_s
     while True:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
@@ -17,6 +18,9 @@ from d3pose_ros.transforms import TransformSource
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+# Joints and meshes are float32: so far from the origin they lie on a grid of 1 mm, at 500 km one of 3 cm.
+FAR_M = 1e4
+
 
 class WorldStage:
     """Used by the worker's thread, but for `open` and `close`."""
@@ -26,7 +30,7 @@ class WorldStage:
     ) -> None:
         """`count` is told events of TF by name. Raises InputError where there is no TF at all."""
         transforms.tf_message_type()
-        self.target_frame = target_frame
+        self.target_frame = target_frame.lstrip("/")  # tf2 and RViz know no frame with one
         self._count = count
         self._people = PeopleInWorld()
         self._source: TransformSource | None = None
@@ -54,6 +58,16 @@ class WorldStage:
         """The camera that took the image with `header`. Raises TransformError, after `timeout_s` at most."""
         assert self._source is not None, "the worker runs only while the stage is open"
         return transforms.camera_in(self._source, self.target_frame, header, timeout_s)
+
+    def far_from_origin(self, camera: RigidTransform) -> str:
+        """What to do about a camera too far from the frame's origin for exact joints; "" if it is not."""
+        distance = float(np.linalg.norm(camera.translation))
+        if distance < FAR_M:
+            return ""
+        return (
+            f"the camera is {distance / 1000:.0f} km from the origin of {self.target_frame}: joints and "
+            "meshes are rounded there. Set target_frame to a frame near the robot, such as odom"
+        )
 
     def __call__(
         self, people: Sequence[RecoveredPerson], camera: RigidTransform, header: Header

@@ -24,7 +24,7 @@ from launch.actions import (
 )
 from launch_ros.actions import Node
 
-from d3pose_ros.launch_arguments import given_parameters, parameter_arguments
+from d3pose_ros.launch_arguments import as_seconds, given_parameters, parameter_arguments
 
 PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 # What the node subscribes to, and how cameras usually call it in their namespace.
@@ -66,7 +66,13 @@ def generate_launch_description() -> LaunchDescription:
             default_value=str(share / "config" / "d3pose.yaml"),
             description="YAML file with the node's parameters.",
         ),
-        _switch("use_sim_time", "Take the time from /clock, as with `ros2 bag play --clock`."),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="",
+            choices=["", "true", "false"],
+            description="Take the time from /clock, as with `ros2 bag play --clock`. Not given: as "
+            "params_file or an including launch file sets it, else false.",
+        ),
         _switch("respawn", "Start the node again when it has ended by itself."),
         DeclareLaunchArgument(
             "respawn_delay_s", default_value="2.0", description="How long that waits, s."
@@ -136,12 +142,12 @@ def _node(
         "package": "d3pose_ros",
         "parameters": [
             given["params_file"],
-            {**parameters, "use_sim_time": given["use_sim_time"] == "true"},
+            {**parameters, **_clock(given)},
         ],
         "remappings": [(name, _topic(given, name, bool(cameras))) for name in INPUTS],
         "ros_arguments": ["--log-level", given["log_level"]],
         "respawn": given["respawn"] == "true",
-        "respawn_delay": float(given["respawn_delay_s"]),
+        "respawn_delay": as_seconds("respawn_delay_s", given["respawn_delay_s"]),
         "output": "screen",
         "emulate_tty": True,
         "sigterm_timeout": "10",  # s; it finishes the image that it has in work
@@ -153,9 +159,13 @@ def _node(
     return GroupAction([UnsetLaunchConfiguration(PUSHED_NAMESPACE), several])
 
 
+def _clock(given: Mapping[str, str]) -> dict[str, bool]:
+    return {"use_sim_time": given["use_sim_time"] == "true"} if given["use_sim_time"] else {}
+
+
 def _topic(given: Mapping[str, str], name: str, several: bool) -> str:
     """The topic that is remapped to: as given, or as cameras usually call it."""
-    usual = INPUTS[name] if several else f"{given['camera']}/{INPUTS[name]}"
+    usual = INPUTS[name] if several else f"{given['camera'].rstrip('/')}/{INPUTS[name]}"
     return given[name] or usual
 
 
@@ -187,7 +197,7 @@ def _rviz(given: Mapping[str, str], namespace: str, fixed_frame: str) -> Node:
         package="rviz2",
         executable="rviz2",
         arguments=["-d", given["rviz_config"], "-f", fixed_frame],
-        parameters=[{"use_sim_time": given["use_sim_time"] == "true"}],
+        parameters=[_clock(given)],
         remappings=[
             ("/camera/image_raw", image),
             ("/d3pose/mesh", f"{namespace}/d3pose/mesh"),

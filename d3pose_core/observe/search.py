@@ -24,6 +24,7 @@ _SMALLEST_IN_WINDOW = 0.4
 _STEP_X = 0.7
 _STEP_Y = 0.5
 _MIN_WINDOW = 64  # px; below it there is nothing to see
+_MOST_ACROSS = 64  # windows' sides in the image's longer one: else long strips would have very many
 
 _MOTION_GRID = 8  # px between the samples compared from frame to frame
 _MOTION_LEVEL = 18  # grey levels of 255
@@ -43,20 +44,18 @@ def pyramid(width: int, height: int, smallest_person: float) -> Windows:
 
     `smallest_person`: height of the smallest person to look for, in units of the image's height.
     """
-    boxes = [[0, 0, width, height]]
-    weight = [4.0]
-    side = float(min(width, height))
+    weights = {(0, 0, width, height): 4.0}  # by box; the first of the same counts
+    smallest_side = max(_MIN_WINDOW, max(width, height) / _MOST_ACROSS)
+    side = max(float(min(width, height)), smallest_side)
     level_weight = 4.0
     wanted = smallest_person * height
     while True:
         for y in _starts(height, side, _STEP_Y):
             for x in _starts(width, side, _STEP_X):
-                box = [x, y, min(width, x + math.ceil(side)), min(height, y + math.ceil(side))]
-                if box not in boxes:
-                    boxes.append(box)
-                    weight.append(level_weight)
-        if side * _SMALLEST_IN_WINDOW <= wanted or side / _LEVEL_FACTOR < _MIN_WINDOW:
-            return Windows(np.array(boxes), np.array(weight))
+                box = (x, y, min(width, x + math.ceil(side)), min(height, y + math.ceil(side)))
+                weights.setdefault(box, level_weight)
+        if side * _SMALLEST_IN_WINDOW <= wanted or side / _LEVEL_FACTOR < smallest_side:
+            return Windows(np.array(list(weights)), np.array(list(weights.values())))
         side /= _LEVEL_FACTOR
         level_weight = max(1.0, level_weight / 2)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -104,7 +105,10 @@ class _FixedSize:
         frame = made_up_frame(size, random).to(step._device)
         self._observed = [getattr(frame, name) for name in OBSERVATION_NAMES]
         self._rows = step.initial_state(size).rows
-        self._replay, self._made = step._record(lambda: step.packed(self._observed, self._rows))
+        # Streams and graphs are made on the current device, which need not be the network's.
+        on_cuda = step._device.type == "cuda"
+        with torch.cuda.device(step._device) if on_cuda else nullcontext():
+            self._replay, self._made = step._record(lambda: step.packed(self._observed, self._rows))
 
     def run(self, frame: ObservationBatch, rows: Tensor) -> list[Tensor]:
         """Copies in, runs, copies out. Rows beyond `rows` go on with whatever was there last."""
@@ -125,6 +129,7 @@ def record_cuda_graph(step: Step) -> tuple[Callable[[], None], tuple[Tensor, ...
             step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads may use the GPU meanwhile: those of other cameras do.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         made = step()
     return graph.replay, made

@@ -94,10 +94,12 @@ class ImageSource(Node):
         for status in message.status:
             if status.name.split(":")[0].strip("/") != self._watched:
                 continue
-            report = NodeReport.from_values({pair.key: pair.value for pair in status.values})
+            values = {pair.key: pair.value for pair in status.values}
+            report = NodeReport.from_values(values)
             if report != self.report:
                 self.report, self.changed_s = report, time.monotonic()
-            if status.level == DiagnosticStatus.ERROR:
+            # An active node goes on; what it could not use is in its counts.
+            if status.level == DiagnosticStatus.ERROR and values.get("state") != "active":
                 emit("error", message=status.message)
 
 

@@ -68,6 +68,9 @@ def _commands(
         "image_transport": "compressed" if compressed else "raw",
         "image_reliability": "reliable",
         "diagnostics_period_s": "0.2",
+        # The bag's stamps are as old as the bag.
+        "age_warn_ms": "0.0",
+        "age_error_ms": "0.0",
     }
     if info_topic is None:
         parameters["hfov_deg"] = str(float(options.hfov_deg or DEFAULT_HFOV_DEG))

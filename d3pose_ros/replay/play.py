@@ -5,8 +5,8 @@
 Messages go out as the bytes in the bag, with the QoS that they were recorded with; /clock says the time of
 the recording. Topics whose message type is not installed are left out, and named.
 
-With --stamp-now the bag stands in for a camera that runs now: the headers' stamps are moved to the present,
-so that they never go back in a loop, and there is no /clock.
+With --stamp-now the bag stands in for a camera that runs now: the stamps of headers and of /tf are moved to
+the present, so that they never go back in a loop, and there is no /clock. Stamps of zero stay.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rosbags.interfaces import Connection, QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 
@@ -33,6 +35,7 @@ from d3pose_ros.message_class import message_class
 from d3pose_ros.replay.images import stamp_of
 from d3pose_ros.replay.topics import COMPRESSED_TYPE, IMAGE_TYPE
 
+TF_TYPE = "tf2_msgs/msg/TFMessage"
 CLOCK_PERIOD_S = 0.01
 CLOCK = "/clock"
 
@@ -48,6 +51,7 @@ class BagPublisher(Node):
         self._clock_publisher = None if stamp_now else self.create_publisher(Clock, CLOCK, 10)
         self._topics: dict[str, Publisher] = {}
         self._stamped: set[str] = set()  # topics whose messages begin with a header
+        self._transforms: dict[str, type] = {}  # topics of many headers, and their type
         self._image_topics: list[Publisher] = []
         with open_bag(bag) as reader:
             for connection in reader.connections:
@@ -67,6 +71,8 @@ class BagPublisher(Node):
         first_field = next(iter(message_type.get_fields_and_field_types().values()), "")
         if first_field == "std_msgs/Header":
             self._stamped.add(connection.topic)
+        elif connection.msgtype == TF_TYPE:
+            self._transforms[connection.topic] = message_type
         if connection.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE):
             self._image_topics.append(publisher)
 
@@ -76,25 +82,40 @@ class BagPublisher(Node):
 
     def play(self, rate: float) -> None:
         """The whole bag once, `rate` times as fast as it was recorded."""
-        start_s, start_ns = 0.0, 0
+        start_s = 0.0
         first_ns: int | None = None
+        first_image = self._first_image() if self._stamp_now else None
         moved: _MovedStamps | None = None
         for topic, received_ns, data in self._messages():
             if first_ns is None:
                 first_ns = received_ns
                 # Not before: opening a large bag takes a while.
-                start_s, start_ns = time.monotonic(), time.time_ns()
+                start_s = time.monotonic()
+                if first_image is not None:
+                    shown_ns = time.time_ns() + round((first_image.received_ns - first_ns) / rate)
+                    moved = _MovedStamps(first_image.stamp_ns, shown_ns, rate)
                 self._say_time(first_ns)
             due_s = start_s + (received_ns - first_ns) * 1e-9 / rate
             while (now_s := time.monotonic()) < due_s:
                 self._say_time(first_ns + round((now_s - start_s) * rate * 1e9))
                 time.sleep(min(CLOCK_PERIOD_S, due_s - now_s))
             self._say_time(received_ns)
-            if self._stamp_now and topic in self._stamped:
-                due_ns = start_ns + round((received_ns - first_ns) / rate)
-                moved = moved or _MovedStamps(stamp_of(data), due_ns, rate)
+            if moved is not None and topic in self._stamped and stamp_of(data) > 0:
                 data = with_stamp(data, moved.now_ns(stamp_of(data)))
+            elif moved is not None and topic in self._transforms:
+                self._topics[topic].publish(moved.transforms(data, self._transforms[topic]))
+                continue
             self._topics[topic].publish(data)
+
+    def _first_image(self) -> _Stamped | None:
+        """The first image that has a stamp: other topics' first may be of any time, or of none."""
+        with open_bag(self._bag) as reader:
+            images = [c for c in reader.connections if c.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE)]
+            for _, received_ns, data in reader.messages(images) if images else ():
+                stamp_ns = stamp_of(bytes(data))
+                if stamp_ns > 0:
+                    return _Stamped(received_ns, stamp_ns)
+        return None
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
         with open_bag(self._bag) as reader:
@@ -111,6 +132,14 @@ class BagPublisher(Node):
 
 
 @dataclass(frozen=True)
+class _Stamped:
+    """When a message was recorded, and what its header says."""
+
+    received_ns: int
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
 class _MovedStamps:
     """Stamps of a bag, ns -> of now; messages of one stamp keep one. The bag's clock may be any."""
 
@@ -119,7 +148,17 @@ class _MovedStamps:
     rate: float
 
     def now_ns(self, stamp_ns: int) -> int:
-        return self.shown_at_ns + round((stamp_ns - self.first_ns) / self.rate)
+        return max(0, self.shown_at_ns + round((stamp_ns - self.first_ns) / self.rate))
+
+    def transforms(self, data: bytes, message_type: type) -> Any:
+        """A TFMessage with its stamps moved; those of zero stay, as static transforms may have them."""
+        message: Any = deserialize_message(data, message_type)
+        for each in message.transforms:
+            stamp = each.header.stamp
+            if stamp.sec or stamp.nanosec:
+                now_ns = self.now_ns(stamp.sec * 10**9 + stamp.nanosec)
+                stamp.sec, stamp.nanosec = divmod(now_ns, 10**9)
+        return message
 
 
 def with_stamp(message: bytes, stamp_ns: int) -> bytes:

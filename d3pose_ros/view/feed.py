@@ -19,7 +19,7 @@ from d3pose_ros.images import ImageError, to_bgr
 from d3pose_ros.msg import SmplPerson, SmplPersonArray
 
 # Images wait for the people found in them: about a second of a camera.
-IMAGES_KEPT = 30
+IMAGES_KEPT, BYTES_KEPT = 30, 200 * 10**6
 # Without people for so long, images are shown alone.
 PEOPLE_LATE_S = 3.0
 # Nobody has asked for a packet for so long: nobody looks.
@@ -68,10 +68,15 @@ class Feed:
     def on_image(self, message: Image | CompressedImage) -> None:
         """Keep it until its people come; show it alone when none have come for a while."""
         self._images[_stamp_ns(message)] = message
-        while len(self._images) > IMAGES_KEPT:
-            self._images.popitem(last=False)
+        size = sum(len(image.data) for image in self._images.values())
+        while len(self._images) > IMAGES_KEPT or (size > BYTES_KEPT and len(self._images) > 1):
+            size -= len(self._images.popitem(last=False)[1].data)
         if time.monotonic() - self._people_s > PEOPLE_LATE_S:
             self._publish(message.header, None, message)
+
+    def forget_images(self) -> None:
+        """Nobody looks any more: large images must not fill the memory meanwhile."""
+        self._images.clear()
 
     def on_people(self, message: SmplPersonArray) -> None:
         """Show them over their own image, if it is there."""

@@ -59,6 +59,7 @@ class ViewNode(Node):
                     self.destroy_subscription(subscription)
             self._people = self._images = self._status = None
             self._image_topic = ""
+            self.feed.forget_images()
             return
         if self._people is None:
             topic = f"{self._options.watched}/people"

@@ -40,6 +40,17 @@ def test_windows_lie_in_the_image_and_are_not_too_many(size):
     assert len(boxes) == len(np.unique(boxes, axis=0)) <= 150
 
 
+@pytest.mark.parametrize("size", [(10**6, 1), (1, 10**6), (40000, 40)])
+def test_long_strips_have_no_more_windows_than_can_be_searched(size):
+    """A camera or a message that is broken must not hold up the node."""
+    boxes = pyramid(*size, 0.125).boxes
+    assert len(boxes) < 1000
+    covered = np.zeros(max(size), bool)
+    for low, high in boxes[1:, [0, 2]] if size[0] > size[1] else boxes[1:, [1, 3]]:
+        covered[low:high] = True
+    assert covered.all()
+
+
 class Watcher:
     """A detector that finds nobody and remembers what it was shown."""
 

@@ -183,6 +183,20 @@ def test_rep155_topics_come_and_go_with_people(body):
     assert topics.sent == {}
 
 
+def test_two_cameras_people_have_names_of_their_own(body):
+    """Track ids count for each camera: both may have a 3 who is somebody else."""
+    front, back = (bodies.name_prefix(namespace) for namespace in ("/front", "/robot/back"))
+    assert (front, back, bodies.name_prefix("/")) == ("front_", "robot_back_", "")
+    person, topics = posed(body, 0, 3), Topics()
+    out = bodies.BodyTopics(topics.make, topics.destroy, HRI, front)
+    out.publish(header_at(1), [person], 64, 48)
+    assert topics.sent["/humans/bodies/tracked"][-1].ids == ["front_p3"]
+    assert "l_elbow_front_p3" in topics.sent["/humans/bodies/front_p3/joint_states"][0].name
+    frames = people_transforms(header_at(1), [person], with_joints=True, prefix=back)
+    names = [frame.child_frame_id for frame in frames]
+    assert names[:2] == ["body_robot_back_3", "body_robot_back_3/pelvis"]
+
+
 def test_joint_states_need_no_hri_msgs(body):
     topics = Topics()
     bodies.BodyTopics(topics.make, topics.destroy).publish(header_at(1), [posed(body, 0)], 64, 48)

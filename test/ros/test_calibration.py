@@ -100,6 +100,16 @@ def test_fisheye(make_camera_info, model):
     np.testing.assert_allclose(intrinsics(info, 640, 480).project(points), pixels[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("model", ["equidistant", "fisheye", "kannala_brandt"])
+@pytest.mark.parametrize("zeros", [4, 5])
+def test_a_fisheye_without_coefficients_is_no_pinhole(make_camera_info, model, zeros):
+    """Simulators publish the ideal one: as far off the middle as the angle says, not its tangent."""
+    info = make_camera_info(640, 480, 300.0)
+    info.distortion_model, info.d = model, [0.0] * zeros
+    ray = intrinsics(info, 640, 480).rays(np.array([[640.0, 240.0]]))[0]
+    assert np.hypot(*ray[:2]) == pytest.approx(np.tan(320 / 300), rel=0.01)
+
+
 def test_rectified_images_have_the_matrix_of_p(make_camera_info):
     info = make_camera_info(640, 480, 500.0)
     info.d = list(PLUMB_BOB)

@@ -113,6 +113,15 @@ def test_silence(statistics, clock):
         assert "no image" in status(statistics).message
     statistics.received()
     assert status(statistics).level == DiagnosticStatus.OK
+    # Now it counts from the last image, however long ago that was.
+    for seconds, level in (
+        (1.9, DiagnosticStatus.OK),
+        (4.0, DiagnosticStatus.WARN),
+        (4.0, DiagnosticStatus.WARN),
+        (0.2, DiagnosticStatus.ERROR),
+    ):
+        clock.now += seconds
+        assert status(statistics).level == level
 
 
 def test_age(statistics, clock):
@@ -127,7 +136,7 @@ def test_age(statistics, clock):
     assert age(300.0, 8).level == DiagnosticStatus.WARN
     assert "300 ms after their image" in status(statistics).message
     assert age(1200.0).level == DiagnosticStatus.ERROR
-    for another_clock in (1.7e12, -5e3):
+    for another_clock in (1.7e12, 3.6e6, -5e3):
         assert age(another_clock).level == DiagnosticStatus.WARN
         assert "use_sim_time" in status(statistics).message
     never = NodeState("active", thresholds=NodeParameters(age_warn_ms=0.0, age_error_ms=0.0))

@@ -66,7 +66,7 @@ def test_what_is_not_given_is_left_to_the_file(d3pose):
     node = nodes(start(d3pose))["d3pose_node"]
     file, overrides = node["parameters"]
     assert Path(file) == ROOT / "config" / "d3pose.yaml"
-    assert overrides == {"use_sim_time": False}
+    assert overrides == {}, "neither does the clock win over the file or an including launch file"
     assert remapped(node) == {
         input_topics.IMAGE: "/camera/image_raw",
         input_topics.CAMERA_INFO: "/camera/camera_info",
@@ -88,6 +88,18 @@ def test_what_is_given_reaches_the_node_with_its_type(d3pose):
     assert remapped(node)["image"] == "/other"
     assert remapped(node)["camera_info"] == "/front/camera_info"
     assert (node["respawn"], node["respawn_delay"]) == (True, 2.0)
+
+
+def test_a_delay_that_is_none_is_refused(d3pose):
+    said = "respawn_delay_s must be a number of seconds, got 'soon'"
+    with pytest.raises(InputError, match=said):
+        start(d3pose, respawn_delay_s="soon")
+
+
+@pytest.mark.parametrize("camera", ["/", "/front/"])
+def test_a_slash_at_the_end_of_the_camera_is_not_doubled(d3pose, camera):
+    node = nodes(start(d3pose, camera=camera))["d3pose_node"]
+    assert remapped(node)["image"] == camera.rstrip("/") + "/image_raw"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -56,6 +57,50 @@ def test_lifecycle_can_be_repeated(make_bench):
             lambda: not bench.images.get_subscription_count(), "the subscription to go"
         )
     assert bench.node.trigger_shutdown() == SUCCESS
+
+
+def test_nothing_is_left_of_what_was_configured_before(make_bench):
+    """Each configure makes publishers; every later transition would run over those of the ones before."""
+    bench = make_bench()
+    counts = []
+    for _ in range(3):
+        bench.start()
+        assert bench.node.trigger_deactivate() == SUCCESS
+        assert bench.node.trigger_cleanup() == SUCCESS
+        counts.append((len(list(bench.node.publishers)), len(bench.node._managed_entities)))
+    assert counts == [counts[0]] * 3
+
+
+def test_whoever_shuts_down_while_active_takes_their_markers_with_them(make_bench, make_person):
+    bench = make_bench(marker_rate_hz=0.0)
+    skeletons = bench.graph.collect(MarkerArray, "d3pose/skeleton")
+    bench.start()
+    skeleton = bench.node._pipeline.outputs.skeleton
+    bench.graph.wait_until(skeleton.get_subscription_count, "a subscriber")
+    bench.recovery.people = [make_person(3)]
+    bench.send(1.0)
+    bench.graph.wait_until(lambda: skeletons, "markers")
+    assert bench.node.trigger_shutdown() == SUCCESS
+    bench.graph.wait_until(lambda: len(skeletons) == 2, "DELETEALL")
+    assert skeletons[1].markers[0].action == Marker.DELETEALL
+
+
+def test_camera_info_that_was_published_once_before(make_bench):
+    """Latched: where the parameters ask for it, because such a subscription fits no ordinary camera."""
+    overrides = {"durability": "transient_local", "reliability": "reliable"}
+    named = {f"qos_overrides./camera_info.subscription.{k}": v for k, v in overrides.items()}
+    bench = make_bench(camera_info_timeout_s=60.0, **named)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = bench.graph.node.create_publisher(CameraInfo, "camera_info", latched)
+    publisher.publish(bench.make_camera_info(64, 48, focal=77.0))
+    assert bench.node.trigger_configure() == bench.node.trigger_activate() == SUCCESS
+    stamps = itertools.count(1)
+    bench.graph.wait_until(
+        lambda: bench.people,
+        "people with camera_info",
+        between=lambda: bench.send(float(next(stamps))),
+    )
+    assert bench.recovery.calls[0][2].fx == 77.0
 
 
 def test_inactive_node_processes_nothing(make_bench):

@@ -210,6 +210,17 @@ def test_useless_depth_is_counted_and_not_used(depth_bench):
         bench.wait_for_count(f"depth/{cause}", 1)
 
 
+@pytest.mark.parametrize(("depth", "colour"), [("/optical", "optical"), ("optical", "")])
+def test_frames_of_depth_that_are_the_images_but_for_how_they_are_written(
+    depth_bench, depth, colour
+):
+    message = depth_image(1.0, 3000)
+    message.header.frame_id = depth
+    send_depth(depth_bench, message)
+    depth_bench.send(1.0, frame_id=colour)
+    depth_bench.wait_for_count("depth/used", 1)
+
+
 def test_without_the_parameter_depth_is_not_received(make_bench):
     bench = make_bench().start()
     assert not bench.graph.node.count_subscribers("depth")

@@ -71,6 +71,14 @@ def test_bad_overrides_name_the_parameter(graph, override):
         parameters.declare(node)
 
 
+def test_a_stature_that_no_person_has():
+    assert NodeParameters(stature_m=0.0).stature_m == 0.0
+    with pytest.raises(
+        InputError, match=r"stature_m must be 0 \(estimated\), or 0.4 to 2.6 m, got 0.2"
+    ):
+        NodeParameters(stature_m=0.2)
+
+
 def test_only_live_parameters_change_while_configured():
     current = NodeParameters()
     live, fixed = Parameter("hfov_deg", value=75.0), Parameter("weights", value="mine.pt")

@@ -8,8 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
 from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
 from d3pose_ros.replay.images import stamp_of
 from d3pose_ros.replay.play import with_stamp
@@ -45,6 +49,54 @@ def test_stamps_of_now_go_on_over_the_rounds(graph, tmp_path: Path) -> None:
     assert len(both) > FRAMES * (ROUNDS - 1)
     step_ns = round(1e9 / RATE_HZ / RATE)
     assert np.isclose(np.diff(seen), step_ns, rtol=0, atol=2).sum() >= FRAMES - 1
+
+
+def test_what_is_older_than_the_images_does_not_move_them(graph, tmp_path: Path) -> None:
+    """What was latched an hour before, or has no stamp at all, comes first in the bag; /tf moves, too."""
+    hour = 3600 * 10**9
+    with Writer(tmp_path / "bag", version=9) as writer:
+        typestore = get_typestore(Stores.ROS2_HUMBLE)
+        topics = {
+            "/map_info": CameraInfo,
+            "/unstamped": CameraInfo,
+            "/tf": TFMessage,
+            "/image": Image,
+        }
+        names = {"/tf": "tf2_msgs/msg/TFMessage", "/image": "sensor_msgs/msg/Image"}
+        connections = {
+            topic: writer.add_connection(
+                topic, names.get(topic, "sensor_msgs/msg/CameraInfo"), typestore=typestore
+            )
+            for topic in topics
+        }
+
+        def write(topic: str, message: object, received_ns: int) -> None:
+            writer.write(connections[topic], received_ns, serialize_message(message))
+
+        old, unstamped, image = CameraInfo(), CameraInfo(), Image()
+        old.header.stamp.sec, image.header.stamp.sec = 1000, 4600
+        write("/map_info", old, hour)
+        write("/unstamped", unstamped, hour + 1)
+        moving = TransformStamped(child_frame_id="base")
+        moving.header.stamp.sec = 4600
+        write("/tf", TFMessage(transforms=[moving]), hour + 2)
+        write("/image", image, hour + 5 * 10**8)
+    old_ones, unstamped_ones, tf_ones, images = (
+        graph.collect(kind, topic, 10) for topic, kind in topics.items()
+    )
+    command = [sys.executable, "-m", "d3pose_ros.replay.play", str(tmp_path / "bag")]
+    player = subprocess.Popen([*command, "--stamp-now", "--wait", "20"], cwd=ROOT)
+    try:
+        graph.wait_until(lambda: images and tf_ones and player.poll() is not None, "the image")
+        assert player.returncode == 0
+        now_ns = time.time_ns()
+        assert abs(stamps(images)[0] - now_ns) < 20 * 10**9
+        assert stamps(tf_ones[0].transforms) == stamps(images)
+        # These may have been sent before we were connected; where they came, they are as they should be.
+        assert all(stamp == 0 for stamp in stamps(unstamped_ones))
+        assert all(abs(now_ns - hour - stamp) < 20 * 10**9 for stamp in stamps(old_ones))
+    finally:
+        player.wait(20)
 
 
 def test_only_the_stamp_changes() -> None:

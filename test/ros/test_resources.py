@@ -5,7 +5,7 @@ import pytest
 
 from d3pose_core import machine
 from d3pose_ros import resources
-from d3pose_ros.resources import usage
+from d3pose_ros.resources import NO_CUDA, usage
 
 
 def test_memory_is_this_process():
@@ -37,6 +37,22 @@ def test_a_gpu_that_is_not_there():
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         assert float(usage("cuda:0")["GPU memory MiB"]) >= 0
-        assert usage("cuda:0")["device name"] != "no CUDA device"
-    else:
-        assert usage("cuda:0")["device name"] == "no CUDA device"
+        assert usage("cuda:0")["device name"] != NO_CUDA
+    assert usage("cuda:99")["device name"] == NO_CUDA
+
+
+def test_a_gpu_with_too_high_a_number(monkeypatch):
+    """As torch says it where there are fewer: diagnostics must go on to say what is wrong."""
+    torch = pytest.importorskip("torch")
+
+    def refuse(device):
+        raise AssertionError("Invalid device id")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("get_device_name", "memory_reserved"):
+        monkeypatch.setattr(torch.cuda, name, refuse)
+    resources.device_name.cache_clear()
+    values = usage("cuda:3")
+    resources.device_name.cache_clear()
+    assert values["device name"] == NO_CUDA
+    assert int(values["memory MiB"]) > 0

@@ -111,9 +111,24 @@ def test_memory_is_bounded():
     buffer.insert("base", "camera", 0, shift(0), static=True)
     for k in range(MAX_FRAMES + 50):
         buffer.insert("odom", f"body_{k}", S, shift(k), static=False)
-    assert len(buffer._links) == MAX_FRAMES
+    assert len(buffer._links) == MAX_FRAMES + 1
     assert "camera" in buffer._links
     assert f"body_{MAX_FRAMES + 49}" in buffer._links
+
+
+def test_many_static_frames_push_no_moving_one_out():
+    buffer = TransformBuffer()
+    for k in range(MAX_FRAMES + 50):
+        buffer.insert("base", f"link_{k}", 0, shift(k), static=True)
+    buffer.insert("odom", "base", S, shift(5), static=False)
+    np.testing.assert_allclose(buffer.lookup("odom", "link_2", S).translation, (7, 0, 0))
+
+
+def test_every_frame_knows_where_it_is_in_itself():
+    """As tf2: also one of which no transform was ever received, at any time."""
+    found = TransformBuffer().lookup("camera", "/camera", S)
+    np.testing.assert_array_equal(found.translation, (0, 0, 0))
+    np.testing.assert_array_equal(found.rotation, np.eye(3))
 
 
 def test_a_bag_that_starts_again():

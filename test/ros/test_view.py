@@ -27,6 +27,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.recovery import RecoveredPerson
 from d3pose_ros.messages import people_to_message
 from d3pose_ros.msg import SmplPersonArray
+from d3pose_ros.view import feed as feed_module
 from d3pose_ros.view.feed import Feed, pinhole_of
 from d3pose_ros.view.node import ViewOptions, run_view
 from d3pose_ros.view.server import ViewServer, is_loopback
@@ -99,6 +100,19 @@ def test_nobody_looks(make_image, standing) -> None:
     feed.on_people(people(make_image(1.0), standing))
     assert feed.wait(0, 0.0) == (0, b"")
     assert feed.watched()
+
+
+def test_large_images_do_not_fill_the_memory(feed: Feed, make_image, monkeypatch) -> None:
+    image = make_image(0.0)
+    monkeypatch.setattr(feed_module, "BYTES_KEPT", 3 * len(image.data))
+    for k in range(8):
+        feed.on_image(make_image(float(k)))
+    assert list(feed._images) == [k * 10**9 for k in (5, 6, 7)]
+    monkeypatch.setattr(feed_module, "BYTES_KEPT", 1)
+    feed.on_image(make_image(8.0))
+    assert len(feed._images) == 1, "the newest stays, however large"
+    feed.forget_images()
+    assert not feed._images
 
 
 def test_joints_behind_the_camera_become_null(feed: Feed, make_image, standing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -117,6 +118,31 @@ def test_without_a_transform_nothing_is_published(make_world_bench, make_person)
     bench.graph.wait_until(lambda: bench.knows(2.2), "the transform")
     bench.send(2.2, frame_id=FRAME)
     bench.graph.wait_until(lambda: bench.people, "people")
+
+
+def test_an_image_without_a_frame_is_dropped_at_once(make_world_bench):
+    """Waiting would not give it one."""
+    bench = make_world_bench(tf_timeout_s=1.0).start()
+    started = monotonic()
+    bench.send(1.0, frame_id="")
+    bench.wait_for_count("dropped/tf_nameless_frame", 1)
+    assert monotonic() - started < 1.0
+
+
+def test_a_slash_before_the_target_frame_is_none_of_its_name(make_world_bench, make_person):
+    bench = make_world_bench(target_frame="/odom").start()
+    bench.recovery.people = [make_person(3)]
+    bench.send_tf(1.0)
+    bench.send(1.0, frame_id=FRAME)
+    bench.graph.wait_until(lambda: bench.people, "people")
+    assert bench.people[0].header.frame_id == "odom"
+
+
+def test_a_camera_too_far_from_the_origin_is_said():
+    stage, upright = WorldStage("utm"), np.eye(3)
+    assert stage.far_from_origin(RigidTransform(upright, np.array([900.0, 4000.0, 20.0]))) == ""
+    said = stage.far_from_origin(RigidTransform(upright, np.array([5.4e5, 5.4e6, 0.0])))
+    assert "5427 km from the origin of utm" in said
 
 
 def test_the_worker_waits_for_transforms_that_come_after_the_image(make_world_bench, make_person):
