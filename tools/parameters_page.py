@@ -30,7 +30,8 @@ Set them in a YAML file (`config/d3pose.yaml` is a full one), as launch argument
 FOOT = """
 Every topic's quality of service can be overridden when the node is configured:
 `qos_overrides.<topic>.<publisher or subscription>.<history, depth or reliability>`, with the topic's full
-name, such as `qos_overrides./camera/image_raw.subscription.depth: 2`. `use_sim_time` is ROS's own.
+name, such as `qos_overrides./camera/image_raw.subscription.depth: 2`; camera_info's durability, too.
+`use_sim_time` is ROS's own.
 """
 
 

@@ -12,14 +12,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from d3pose_core import model_files
-
 MIN_SHARED_MEMORY = 64 * 2**20  # bytes: two Fast DDS segments of config/fastdds.xml
 
 REQUIRED_MODULES = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
     "torch": "torch",
+    "onnxruntime": "onnxruntime",
+    "flatbuffers": "flatbuffers",
+    "lz4": "lz4",
+    "platformdirs": "platformdirs",
     "roma": "roma",
     "safetensors": "safetensors",
     "ai_edge_litert": "ai-edge-litert",
@@ -130,6 +132,10 @@ def _torch_device() -> Finding:
 
 
 def _model_files() -> Iterator[Finding]:
+    try:
+        from d3pose_core import model_files
+    except ImportError:
+        return  # what it needs was found missing before
     for entry in model_files.MODEL_FILES:
         state = model_files.state(entry)
         if state == "ok":
