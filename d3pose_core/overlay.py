@@ -44,16 +44,17 @@ def meshes_of(table: PeopleTable, rows: np.ndarray, body: BodyModel) -> list[Mes
     """The meshes of some of the table's rows, in the clip's optical frame, coloured by track id."""
     if not len(rows):
         return []
+    device = body.joint_template.device
     output = body(
         *(
-            torch.from_numpy(np.ascontiguousarray(column[rows]))
+            torch.from_numpy(np.ascontiguousarray(column[rows])).to(device)
             for column in (table.global_orient, table.body_pose, table.betas, table.transl)
         )
     )
     colors = [track_color(track_id) for track_id in table.track_id[rows].tolist()]
     return [
         Mesh(vertices, body.faces, color)
-        for vertices, color in zip(output.vertices.numpy(), colors, strict=True)
+        for vertices, color in zip(output.vertices.cpu().numpy(), colors, strict=True)
     ]
 
 

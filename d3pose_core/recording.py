@@ -81,11 +81,14 @@ class PeopleTable:
 
     @classmethod
     def joined(cls, tables: Sequence[PeopleTable]) -> PeopleTable:
-        """Stretches of one clip, one after the other; at least one, all with the same camera."""
+        """Stretches of one clip, one after the other; at least one, all with the same camera.
+
+        Its lens is the last one's: those that were read from files do not know theirs.
+        """
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS
         }
-        return cls(**columns, intrinsics=tables[0].intrinsics)
+        return cls(**columns, intrinsics=tables[-1].intrinsics)
 
     def rows_by_frame(self) -> dict[int, np.ndarray]:
         """Frame index -> indices of its rows."""

@@ -79,8 +79,10 @@ def assign_folders(sources: Sequence[Path], out: Path, root: Path | None = None)
     """A folder for each recording: its name without suffix, or its path below `root`, below `out`.
 
     Raises:
-        InputError: two recordings with one folder, or one that does not lie below `root`.
+        InputError: two recordings with one folder, one that does not lie below `root`, or one whose results
+            would go into its own bag.
     """
+    bags = {Path(os.path.abspath(source)) for source in sources if source.is_dir()}
     recordings: dict[Path, Recording] = {}
     for given in sources:
         source = Path(os.path.abspath(given))
@@ -99,6 +101,10 @@ def assign_folders(sources: Sequence[Path], out: Path, root: Path | None = None)
                 f"the results of {other.source} and {source} would both go to {folder}: give --root, a "
                 "folder above all recordings, whose folders are then kept, or rename one"
             )
+        if folder in bags:
+            raise InputError(
+                f"the results of {source} would go into the bag {folder}: choose another --out"
+            )
         recordings[folder] = Recording(source, folder, name.as_posix())
     return list(recordings.values())
 
@@ -110,7 +116,7 @@ def model_identity(weights: str, body: str) -> dict[str, str]:
 
     files = {"weights": Path(weights_path(weights))}
     if body not in FREE_BODIES:
-        files["body"] = Path(body)
+        files["body"] = Path(os.path.expanduser(body))
     identity = {}
     for what, path in files.items():
         try:
@@ -126,28 +132,40 @@ def fingerprint(source: Path) -> str:
     It does not depend on where the recording lies or on its times. OSError where it can't be read.
     """
     digest = hashlib.sha256()
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    for file in files:
-        if source.is_dir() and not file.is_file():
-            continue
-        name = file.relative_to(source).as_posix() if source.is_dir() else file.name
+    for file in files_of(source):
         with file.open("rb") as stream:
             size = file.stat().st_size
-            digest.update(f"{name}\0{size}\0".encode())
+            digest.update(f"{file.name}\0{size}\0".encode())
             digest.update(stream.read(_SAMPLED_BYTES))
             stream.seek(max(stream.tell(), size - _SAMPLED_BYTES))
             digest.update(stream.read(_SAMPLED_BYTES))
     return digest.hexdigest()
 
 
-def remove_results(folder: Path, source: Path | None = None) -> None:
-    """Of an earlier run; never what the new one reads, `source`. Raises InputError where it is forbidden."""
-    kept = None if source is None else source.resolve()
+def files_of(source: Path) -> list[Path]:
+    """The files of a recording: of a bag's folder what rosbag2 puts there, and not what others do."""
+    if not source.is_dir():
+        return [source]
+    suffixes = (*BAG_SUFFIXES, ".zstd", ".yaml")
+    return sorted(file for file in source.iterdir() if file.suffix in suffixes and file.is_file())
+
+
+def check_not_overwritten(source: Path, folder: Path) -> None:
+    """Raises InputError where results in `folder` would take the place of the recording, or of its parts."""
+    files = {file.resolve() for file in files_of(source)}
     for name in RESULTS:
-        path = folder / name
+        if (folder / name).resolve() in files:
+            raise InputError(
+                f"{folder / name} is part of the recording {source}, and results would take its place: "
+                "choose another --out"
+            )
+
+
+def remove_results(folder: Path) -> None:
+    """Of an earlier run. Raises InputError where it is forbidden."""
+    for name in RESULTS:
         try:
-            if kept not in (path.resolve(), folder.resolve()):
-                path.unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"can't make room for results in {folder}: {error}") from error
 

@@ -114,9 +114,12 @@ def _visible_faces(mesh: Mesh, intrinsics: Intrinsics) -> _Faces:
     in_front = np.isfinite(vertices).all(axis=1) & (vertices[:, 2] > NEAR_M)
     usable = mesh.faces if in_front.all() else mesh.faces[in_front[mesh.faces].all(axis=1)]
     depth = np.where(in_front, vertices[:, 2], 1.0)[:, None]
+    rays = vertices[:, :2] / depth
+    if intrinsics.distortion is not None:
+        rays = intrinsics.distortion.distort(rays).astype(np.float32)
     focal = np.array([intrinsics.fx, intrinsics.fy], dtype=np.float32)
     centre = np.array([intrinsics.cx, intrinsics.cy], dtype=np.float32)
-    pixels = vertices[:, :2] / depth * focal + centre  # [V, 2]
+    pixels = rays * focal + centre  # [V, 2]
 
     first, second, third = (pixels[usable[:, corner]] for corner in range(3))  # each [F, 2]
     edge_1, edge_2 = second - first, third - first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import torch
 
 from d3pose_core.body import BodyModel, load_body
 from d3pose_core.camera import Intrinsics
+from d3pose_core.distortion import Distortion
 from d3pose_core.overlay import MAX_HEIGHT, draw_people, meshes_of, track_color, write_overlay
 from d3pose_core.recording import PeopleRecorder, PeopleTable
 from d3pose_core.side_view import SideView
@@ -86,6 +88,25 @@ def test_mesh_is_where_the_joints_are(body: BodyModel) -> None:
     feet_y, head_y = table.joints_2d[0, [10, 11], 1].mean(), table.joints_2d[0, 15, 1]
     assert head_y < feet_y, "the head is above the feet"
     assert shown.sum() > 1500
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [Distortion("plumb_bob", (-0.3, 0.05, 0, 0, 0)), Distortion("equidistant", (0, 0, 0, 0))],
+)
+def test_a_mesh_lies_on_the_image_of_a_lens_that_bends(body: BodyModel, lens: Distortion) -> None:
+    """Far from the middle, where a pinhole would have them elsewhere."""
+    table = table_of([standing(body, (0.9, 0.2, 3.0))])
+    (mesh,) = meshes_of(table, np.array([0]), body)
+    camera = replace(INTRINSICS, distortion=lens)
+    image = np.zeros((240, 320, 3), np.uint8)
+    bent, straight = (
+        np.flatnonzero(colored(draw_people(image, [mesh], [0], c, opacity=1.0), 0).any(0))
+        for c in (camera, INTRINSICS)
+    )
+    pixels = camera.project(mesh.vertices)[:, 0]
+    assert abs(bent.max() - pixels.max()) < 3
+    assert straight.max() - bent.max() > 8
 
 
 def test_the_left_hand_of_someone_facing_us_is_on_our_right(body: BodyModel) -> None:

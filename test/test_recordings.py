@@ -20,6 +20,7 @@ from d3pose_core.recordings import (
     Recording,
     assign_folders,
     begin,
+    check_not_overwritten,
     fingerprint,
     plan,
 )
@@ -53,6 +54,34 @@ def test_folders_are_named_like_their_recordings(bags: Path, tmp_path: Path, mon
         (tmp_path / "clip.v2.mp4", tmp_path / "out" / "clip.v2"),
     ]
     assert [each.is_bag for each in found] == [True, True, False]
+
+
+def test_results_never_go_into_a_bag(bags: Path):
+    """As in `d3pose process b --out .`, in the folder of the bags."""
+    with pytest.raises(InputError, match=r"would go into the bag .*b: choose another --out"):
+        assign_folders([bags / "a.mcap", bags / "b"], bags)
+    (recording,) = assign_folders([bags / "b"], bags / "b")  # below it nothing is in the way
+    assert recording.folder == bags / "b" / "b"
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path):
+    for name in RESULTS:
+        (tmp_path / name).touch()
+    for source in (tmp_path, *(tmp_path / name for name in RESULTS if name.endswith(("4", "p")))):
+        with pytest.raises(InputError, match="results would take its place: choose another --out"):
+            check_not_overwritten(source, tmp_path)
+        check_not_overwritten(source, tmp_path / "out")
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="take its place"):
+        check_not_overwritten(tmp_path / "people.mcap", tmp_path / "link")
+
+
+def test_results_below_a_bag_are_no_part_of_it(bags: Path):
+    before = fingerprint(bags / "b")
+    (bags / "b" / "out").mkdir()
+    (bags / "b" / "out" / "people.mcap").write_text("z")
+    (bags / "b" / "log.txt").write_text("z")
+    assert fingerprint(bags / "b") == before
 
 
 def test_recordings_of_one_name_need_a_root(tmp_path: Path):

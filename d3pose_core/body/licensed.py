@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import isfile  # False for names that the system refuses, too
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 from d3pose_core.array_file import read_arrays
 from d3pose_core.body.arrays import NUM_POSE_FEATURES, BodyArrays
 from d3pose_core.errors import InputError
+from d3pose_core.recording import atomic_path
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
 
 NUM_BETAS = 10
@@ -126,17 +128,21 @@ def convert_pickle(path: Path, out: Path) -> None:
         raise InputError(f"the converted file must end in .npz, got {out}")
     arrays: dict[str, Any] = dict(_read(path, allow_pickle=True))
     try:
-        np.savez(out, **arrays)
+        with atomic_path(out) as partial, open(partial, "wb") as file:
+            np.savez(file, **arrays)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error}") from error
 
 
 def gender_of_file(path: Path) -> str:
     """The gender in names like SMPLX_FEMALE.npz, basicModel_f_lbs_10_207_0_v1.0.0.pkl; else "neutral"."""
-    words = path.stem.lower().replace("-", "_").split("_")
-    for gender in ("female", "male"):
-        if gender in words or gender[0] in words:
-            return gender
+    for name in (path.stem, path.parent.name):  # AMASS' layout of SMPL-H is male/model.npz
+        words = name.lower().replace("-", "_").split("_")
+        for gender in ("female", "male"):
+            if gender in words or gender[0] in words:
+                return gender
+        if "neutral" in words:
+            break
     return "neutral"
 
 
@@ -177,12 +183,22 @@ def _read(path: Path, allow_pickle: bool) -> dict[str, np.ndarray]:
 def _unpickle(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            return pickle.load(file, encoding="latin1")
+            content = pickle.load(file, encoding="latin1")
     except ImportError as error:  # SMPL's original pickles hold chumpy objects
         raise InputError(
-            f"unpickling {path} needs a package that is not installed ({error.name}). Convert the file "
+            f"unpickling {path} needs a package that is not installed ({error}). Convert the file "
             "once, where that package is, to an .npz of plain arrays."
         ) from error
+    except (OSError, EOFError, ValueError, TypeError, pickle.UnpicklingError):
+        raise
+    except Exception as error:  # chumpy fails in many ways with other releases of numpy
+        raise InputError(
+            f"unpickling {path} failed ({error!r}). Convert the file once, where the packages are that it "
+            "was made with, to an .npz of plain arrays."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path} holds a {type(content).__name__} and not the arrays of a body")
+    return dict(content)
 
 
 def _select(path: Path, file: Any) -> dict[str, np.ndarray]:

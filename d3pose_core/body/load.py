@@ -43,7 +43,9 @@ def load_body(
             f"no body called {name!r}: give one of {free}, or the path of an SMPL .npz file"
         )
     arrays = load_licensed_arrays(path, allow_pickle)
-    body = BodyModel(arrays, keypoint_matrix(), path.stem, gender_of_file(path))
+    # SMPL-H comes as male/model.npz.
+    name = f"{path.parent.name}_model" if path.stem == "model" else path.stem
+    body = BodyModel(arrays, keypoint_matrix(), name, gender_of_file(path))
     return body.to(device)
 
 

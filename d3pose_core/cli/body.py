@@ -39,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
     from d3pose_core.body.licensed import convert_pickle
 
     out = args.out or args.file.with_suffix(".npz")
+    if args.out is None and out.exists():  # SMPL-X comes as both, and the .npz holds more
+        raise InputError(
+            f"{out} is there already; use it as it is, or name the file to be written by --out"
+        )
     convert_pickle(args.file, out)
     print(f"written: {out}")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from d3pose_core.cli.evaluate_dataset import add_official_datasets
+from d3pose_core.cli.evaluate_dataset import WEIGHTS, add_official_datasets
 from d3pose_core.cli.evaluate_image import add_image_clips
 from d3pose_core.cli.options import add_resume_option, check_output_folder
 from d3pose_core.errors import D3PoseError, InputError
@@ -71,9 +71,8 @@ def _add_bag(datasets: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--weights",
-        default="d3pose-landmarks",
         metavar="W",
-        help="network weights for --root (default: %(default)s)",
+        help=f"network weights for --root (default: {WEIGHTS})",
     )
     parser.add_argument(
         "--out",
@@ -100,11 +99,15 @@ def run_bag(args: argparse.Namespace) -> int:
         raise InputError(
             "give --root BAG (images and reference in one bag), or --recovered and --reference"
         )
+    if args.recovered is not None and (args.weights is not None or args.resume):
+        raise InputError("--weights and --resume change nothing with --recovered: leave them out")
     rule = MatchingRule(max_distance_m=args.max_distance)
     check_output_folder(args.out)
     reference_path = args.reference or args.root
     reference = _tracks(reference_path, args.reference_topic)
-    recovered_path = args.recovered or _replayed(args.root, args.out, args.weights, args.resume)
+    recovered_path = args.recovered or _replayed(
+        args.root, args.out, args.weights or WEIGHTS, args.resume
+    )
     recovered = _tracks(recovered_path, args.recovered_topic)
     evaluation = evaluate(recovered, reference, PROTOCOLS[args.protocol], rule)
     print(save_results(evaluation, args.out, str(recovered_path), str(reference_path)))

@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d3pose_core.cli.options import add_resume_option, check_output_folder
+from d3pose_core.cli.options import add_resume_option, check_output_folder, count
 from d3pose_core.cli.report import progress_bar
+from d3pose_core.errors import InputError
 
 if TYPE_CHECKING:
     from d3pose_core.evaluation.dataset_evaluation import Recover
 
+WEIGHTS = "d3pose-landmarks"
 _PROTOCOLS = {
     "3dpw": ("3DPW", "3dpw-official, 3dpw-vibe or 3dpw-wham, which give different numbers"),
     "human36m": ("Human3.6M", "human36m-p2"),
@@ -54,14 +56,14 @@ def add_official_datasets(datasets: argparse._SubParsersAction) -> None:
             metavar="DIR",
             help="instead of recovering: SEQUENCE.npz of any system, in the form of people.npz",
         )
-        parser.add_argument("--weights", default="d3pose-landmarks", metavar="W")
+        parser.add_argument("--weights", metavar="W", help=f"default: {WEIGHTS}")
         parser.add_argument(
             "--body",
             default="free-low",
             metavar="B",
             help="that the weights were trained for, or that --recovered has (default: %(default)s)",
         )
-        parser.add_argument("--max-people", type=int, default=5, metavar="N")
+        parser.add_argument("--max-people", type=count, metavar="N", help="default: 5")
         parser.add_argument("--out", type=Path, default=Path("out/evaluate"), metavar="DIR")
         add_resume_option(parser)
         parser.set_defaults(run=run, dataset=name)
@@ -77,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from d3pose_core.evaluation.dataset_report import save_dataset_results
     from d3pose_core.evaluation.recover_dataset import RecoverOnce
 
+    settle_defaults(args)
     protocol = dataset_protocol(args.dataset, args.protocol)
     bodies = None if args.smpl is None else bodies_in(args.smpl)
     regressor = load_regressor(args.regressor, protocol)
@@ -98,6 +101,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def settle_defaults(args: argparse.Namespace) -> None:
+    """Fills in what was not given. Raises InputError for what was, and would count for nothing."""
+    useless = []
+    if args.recovered is not None:
+        useless = ["weights", "observations", "max_people"]
+    elif args.observations is not None:
+        useless = ["max_people"]
+    given = [f"--{name.replace('_', '-')}" for name in useless if getattr(args, name) is not None]
+    if given:
+        with_ = "--recovered" if args.recovered is not None else "--observations"
+        raise InputError(f"{', '.join(given)} changes nothing with {with_}: leave it out")
+    args.weights = args.weights or WEIGHTS
+    args.max_people = args.max_people or 5
+
+
 def _settings(args: argparse.Namespace, split: str) -> dict[str, object]:
     """What recovered people depend on."""
     from d3pose_core.recordings import model_identity
@@ -114,10 +132,11 @@ def _settings(args: argparse.Namespace, split: str) -> dict[str, object]:
 
 
 def _recover(args: argparse.Namespace, progress) -> Recover:
+    from d3pose_core.body import load_body
     from d3pose_core.evaluation import recover_dataset as sources
 
     if args.recovered is not None:
-        return sources.RecoverFromFiles(args.recovered)
+        return sources.RecoverFromFiles(args.recovered, load_body(args.body))
     from d3pose_core.recovery import MeshRecovery
 
     if args.observations is None:

@@ -63,7 +63,12 @@ class ObservationCache:
         """Write index.json, or see that the one there says the same."""
         path = self.folder / "index.json"
         if path.is_file():
-            there = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                there = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"{path} is damaged ({error}): delete {self.folder} and prepare again"
+                ) from error
             if there != self.index:
                 raise InputError(
                     f"{self.folder} was prepared as {there}, not as {self.index}: choose another folder, "

@@ -90,6 +90,9 @@ def html_image(image: np.ndarray, name: str) -> str:
 def _window(points: list[np.ndarray], camera: Intrinsics) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 px around all points, with some room, within the image."""
     every = np.concatenate(points)
+    every = every[np.isfinite(every).all(1)]  # a joint behind the camera has no pixel
+    if not len(every):
+        return 0, 0, camera.width, camera.height
     low, high = every.min(0), every.max(0)
     room = _ROOM * max(float((high - low).max()), 20.0)
     low, high = low - room, high + room
@@ -121,8 +124,12 @@ def _picture(
     size = max(1, round(scale * (x1 - x0))), HEIGHT
     cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     for joints, color in poses:
-        pixels = np.round((joints - [x0, y0]) * scale * 16).astype(int).clip(-(2**20), 2**20)
+        shown = np.isfinite(joints).all(1)
+        places = np.where(shown[:, None], joints, 0.0)
+        pixels = np.round((places - [x0, y0]) * scale * 16).astype(int).clip(-(2**20), 2**20)
         for a, b in bones:
+            if not (shown[a] and shown[b]):
+                continue
             line = tuple(pixels[a].tolist()), tuple(pixels[b].tolist())
             cv2.line(cut, *line, (30, 30, 30), 4, cv2.LINE_AA, 4)
             cv2.line(cut, *line, color, 2, cv2.LINE_AA, 4)

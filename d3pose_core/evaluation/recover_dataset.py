@@ -6,13 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from d3pose_core.body.model import BodyModel
 from d3pose_core.data.datasets.sequence import DatasetSequence
 from d3pose_core.data.observation_cache import ObservationCache
 from d3pose_core.errors import InputError
+from d3pose_core.evaluation.body_points import posed
 from d3pose_core.parts import Parts
 from d3pose_core.recording import PeopleRecorder, PeopleTable
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.resume import FOLDER
+
+# People of files: how far their joints may lie from their body's, in how many of the rows that is looked at.
+_SAME_BODY_M, _CHECKED_ROWS = 0.01, 200
 
 
 class RecoverFromImages:
@@ -100,13 +107,28 @@ class RecoverOnce:
 
 
 class RecoverFromFiles:
-    """People that any system recovered before: SEQUENCE.npz in a folder, each as people.npz is."""
+    """People that any system recovered before: SEQUENCE.npz in a folder, each as people.npz is.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Raises InputError for a file whose joints are not those of `body` posed as it says: then its parameters
+    belong to another body.
+    """
+
+    def __init__(self, folder: Path, body: BodyModel) -> None:
+        self.folder, self.body = folder, body
 
     def __call__(self, sequence: DatasetSequence) -> PeopleTable:
-        return PeopleTable.load(self.folder / f"{sequence.name}.npz")
+        path = self.folder / f"{sequence.name}.npz"
+        table = PeopleTable.load(path)
+        some = np.linspace(0, len(table) - 1, min(len(table), _CHECKED_ROWS)).astype(int)
+        pose = np.concatenate([table.global_orient[:, None], table.body_pose], axis=1)
+        joints = posed(self.body, pose[some], table.betas[some], table.transl[some])
+        off = np.linalg.norm(joints - table.joints[some], axis=-1)
+        if len(some) and not np.median(off) < _SAME_BODY_M:
+            raise InputError(
+                f"{path}: its joints lie {100 * np.median(off):.1f} cm (median) from those of the body "
+                f"{self.body.name} with its parameters: give the body that they belong to by --body"
+            )
+        return table
 
 
 def _recorder(sequence: DatasetSequence) -> PeopleRecorder:

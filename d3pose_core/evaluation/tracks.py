@@ -65,12 +65,28 @@ class Tracks:
                 got = getattr(self.parameters, name).shape
                 if got != (rows, *shape):
                     raise InputError(f"{name} must have shape {[rows, *shape]}, got {list(got)}")
+        self._check_finite()
         pairs = set(zip(self.time.tolist(), self.track_id.tolist(), strict=True))
         if len(pairs) != rows:
             raise InputError("a track id occurs twice at the same time: ids must tell people apart")
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def _check_finite(self) -> None:
+        columns = {"time": self.time, "joints": self.joints}
+        if self.joint_confidence is not None:
+            columns["joint_confidence"] = self.joint_confidence
+        if self.parameters is not None:
+            columns |= {name: getattr(self.parameters, name) for name in _PARAMETERS}
+        for name, values in columns.items():
+            odd = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+            if len(odd):
+                row = int(odd[0])
+                raise InputError(
+                    f"{name} of {len(odd)} of {len(values)} rows is nan or inf, first of row {row} (time "
+                    f"{self.time[row]:g} s, track {self.track_id[row]}): leave such rows out"
+                )
 
 
 def load_tracks(path: Path) -> Tracks:

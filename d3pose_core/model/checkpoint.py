@@ -39,7 +39,7 @@ def weights_path(name_or_path: str | Path) -> Path:
     if str(name_or_path) in SHIPPED_WEIGHTS:
         folder = Path(str(resources.files("d3pose_core"))) / "weights"
         return folder / f"{name_or_path}.safetensors"
-    return Path(name_or_path)
+    return Path(name_or_path).expanduser()
 
 
 def load_notes(path: Path) -> dict:

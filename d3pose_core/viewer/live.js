@@ -75,12 +75,14 @@ function note(packet) {
   by("rate").textContent = packet.rate ? packet.rate.toFixed(1) : "–";
   by("delay").textContent = delay === null ? "–" : delay.toFixed(0);
   by("frame").textContent = packet.frame ? `frame ${packet.frame}, stamp ${packet.stamp.toFixed(2)} s` : "";
+  const from = packet.axes === "optical" ? "the camera" : `the origin of ${packet.frame}`;
+  by("distance-title").textContent = `distance from ${from}, m`;
   const rows = people.map((person) => {
     const certain = person.certain.reduce((a, b) => a + b, 0) / person.certain.length;
     return [`<i class="swatch" style="background:${css(colorOf(person.id))}"></i>${person.id}`,
       distance(person).toFixed(2), (100 * person.confidence).toFixed(0), (100 * certain).toFixed(0)];
   });
-  fill(by("people"), ["id", "distance, m", "confidence, %", "joints within 10 cm, %"], rows,
+  fill(by("people"), ["id", `distance from ${text(from)}, m`, "confidence, %", "joints within 10 cm, %"], rows,
     packet.people ? "nobody in sight" : "no messages of people");
   const status = packet.status;
   const values = Object.entries(status.values || {});
@@ -90,6 +92,7 @@ function note(packet) {
   by("message").textContent = status.message || "";
 }
 
+// In a world frame the camera may be anywhere: there it is the distance from the frame's origin.
 const distance = (person) => Math.hypot(...person.joints.slice(0, 3));
 
 function text(value) {

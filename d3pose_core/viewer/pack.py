@@ -86,6 +86,8 @@ def axes_of_frame(frame_id: str) -> str:
     driver calls it.
     """
     name = frame_id.rpartition("/")[2]
+    if "optical" in name:  # base_camera_color_optical_frame
+        return "optical"
     return "world" if name.startswith(("map", "odom", "world", "earth", "base_")) else "optical"
 
 

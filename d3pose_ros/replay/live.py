@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
-from d3pose_core.errors import D3PoseError
+from d3pose_core.errors import D3PoseError, InputError
 from d3pose_ros.bag import PEOPLE_TYPE
 from d3pose_ros.demo.results import DIAGNOSTICS, read_people
 from d3pose_ros.demo.session import Command, play_through
@@ -30,8 +30,14 @@ def replay_live(
 
     Raises:
         ProcessFailed: one of the processes did not come up or ended; the message has its log.
+        InputError: several images with one stamp.
         D3PoseError: the output bag does not hold what the node says it published.
     """
+    if len(set(images.stamps_ns)) < len(images.stamps_ns):
+        raise InputError(
+            f"{options.bag} has several images of one stamp, as a bag recorded in a loop: --live can't tell "
+            "them apart; replay it without"
+        )
     commands = _commands(options, images, info_topic, out_bag)
     count = images.frame_count
     played = play_through(commands, options.out, out_bag, PEOPLE_TOPIC, count)

@@ -16,7 +16,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.landmark_models import FULL
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
-from d3pose_core.recordings import remove_results
+from d3pose_core.recordings import check_not_overwritten, remove_results
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.resume import ResumableRun, settings_of
 from d3pose_core.runtime import AUTO
@@ -70,6 +70,9 @@ def run_replay(
         raise InputError("--live takes the camera from the bag's camera_info or from --hfov")
     if options.live and options.resume:
         raise InputError("--live plays as time goes by: it can't be resumed")
+    if options.camera_info is not None and (options.intrinsics or options.hfov_deg) is not None:
+        raise InputError("give --camera-info, or --hfov or --intrinsics in its place, not both")
+    check_not_overwritten(options.bag, options.out)
     topic = choose_image_topic(options.bag, options.image)
     camera, source = _camera(options, topic.name)
     images = BagImages(options.bag, topic, camera, options.max_frames)
@@ -96,7 +99,7 @@ def run_replay(
         run = ResumableRun(options.out, settings, options.resume)
         if not options.resume:
             # A run that fails must leave no mixture of its results with an earlier one's.
-            remove_results(options.out, options.bag)
+            remove_results(options.out)
         with bars(images.frame_count, "replay", "image") as bar:
             replayed = replay_offline(images, recovery, bag, bar.update, run)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()

@@ -78,7 +78,10 @@ def choose_image_topic(path: Path, name: str | None) -> BagTopic:
 def choose_info_topic(path: Path, image_topic: str, name: str | None) -> str | None:
     """The camera_info topic called `name`, or the one beside the image topic, or the only one.
 
-    Returns None if there is none (without a `name`). InputError if `name` is not there, or no CameraInfo.
+    Returns None if there is none (without a `name`).
+
+    Raises:
+        InputError: `name` is not there, or no CameraInfo; or the only one is of another camera's frame.
     """
     topics = list_topics(path)
     if name is not None:
@@ -91,12 +94,21 @@ def choose_info_topic(path: Path, image_topic: str, name: str | None) -> str | N
     beside = base_name(image_topic).rpartition("/")[0] + "/camera_info"
     if beside in infos:
         return beside
-    return infos[0] if len(infos) == 1 else None
+    if len(infos) != 1:
+        return None
+    frames = [first_frame_id(path, topic).lstrip("/") for topic in (infos[0], image_topic)]
+    if all(frames) and frames[0] != frames[1]:
+        raise InputError(
+            f"the only camera_info of the bag, {infos[0]}, is of {frames[0]!r}, and the images are of "
+            f"{frames[1]!r}: give --camera-info {infos[0]} if it is their camera's, else --hfov or "
+            "--intrinsics"
+        )
+    return infos[0]
 
 
-def first_frame_id(path: Path, image_topic: str) -> str:
-    """The frame of the first image of `image_topic`; "" where there is none."""
-    for recorded in read_bag(path, (image_topic,)):
+def first_frame_id(path: Path, topic: str) -> str:
+    """The frame of the first message of a topic of images or camera_info; "" where there is none."""
+    for recorded in read_bag(path, (topic,)):
         return recorded.message.header.frame_id
     return ""
 

@@ -31,6 +31,28 @@ def test_a_trusted_pickle_becomes_a_body(
     torch.testing.assert_close(vertices, load_body("free-mid")(*people).vertices)
 
 
+def test_what_lies_beside_the_pickle_is_not_replaced(smpl_pickle: Path, capsys) -> None:
+    """SMPL-X comes as both, and its .npz holds more."""
+    beside = smpl_pickle.with_suffix(".npz")
+    beside.write_text("the maker's")
+    assert main(["body", "convert", "--trust", str(smpl_pickle)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert beside.read_text() == "the maker's"
+    assert main(["body", "convert", "--trust", str(smpl_pickle), "--out", str(beside)]) == 0
+    assert load_body(beside).num_vertices > 1000
+
+
+def test_the_gender_is_in_the_folders_name_where_the_files_says_nothing(
+    smpl_pickle: Path, tmp_path: Path
+) -> None:
+    """AMASS' SMPL-H: female/model.npz."""
+    (tmp_path / "female").mkdir()
+    path = tmp_path / "female" / "model.npz"
+    assert main(["body", "convert", "--trust", str(smpl_pickle), "--out", str(path)]) == 0
+    body = load_body(path)
+    assert (body.name, body.gender) == ("female_model", "female")
+
+
 def test_it_stays_shut_without_trust(
     tmp_path: Path, smpl_pickle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,12 +62,20 @@ def test_it_stays_shut_without_trust(
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"), [("nobody.pkl", "no body model file"), ("odd.pkl", "cannot read")]
+    ("name", "complaint"),
+    [
+        ("nobody.pkl", "no body model file"),
+        ("odd.pkl", "cannot read"),
+        ("number.pkl", "holds a int and not the arrays of a body"),
+        ("other.pkl", "nonesuch"),
+    ],
 )
 def test_what_is_no_model_is_said(
     tmp_path: Path, name: str, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "odd.pkl").write_bytes(b"not a pickle")
+    (tmp_path / "number.pkl").write_bytes(pickle.dumps(5))
+    (tmp_path / "other.pkl").write_bytes(b"cnumpy\nnonesuch\n.")  # as of another release
     assert main(["body", "convert", "--trust", str(tmp_path / name)]) == 2
     assert complaint in capsys.readouterr().err
 

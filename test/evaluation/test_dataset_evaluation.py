@@ -7,6 +7,7 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
@@ -17,6 +18,7 @@ from d3pose_core.cli import evaluate_dataset as evaluate_dataset_command
 from d3pose_core.cli.main import main
 from d3pose_core.data.datasets import open_dataset
 from d3pose_core.errors import InputError
+from d3pose_core.evaluation import clip_pictures
 from d3pose_core.evaluation.body_points import load_regressor
 from d3pose_core.evaluation.clip_pictures import HEIGHT
 from d3pose_core.evaluation.dataset_evaluation import counted_frames, evaluate_dataset
@@ -66,7 +68,6 @@ def answer(people: list[fixtures.Truth], seed: int = 0, error: float = 0.05) -> 
                 "body_pose": pose[frame, 1:],
                 "betas": betas,
                 "transl": transl[frame],
-                "joints": np.zeros((24, 3)),
                 "joints_2d": np.zeros((24, 2)),
                 "joint_confidence": np.ones(24),
                 "confidence": 1.0,
@@ -78,6 +79,8 @@ def answer(people: list[fixtures.Truth], seed: int = 0, error: float = 0.05) -> 
         for name, values in rows.items()
         if name not in ("frame", "track_id", "time")
     }
+    parameters = (columns[name] for name in ("global_orient", "body_pose", "betas", "transl"))
+    columns["joints"] = FREE_BODY.joints(*map(torch.from_numpy, parameters)).numpy()
     return PeopleTable(
         frame=np.array(rows["frame"]),
         time=np.array(rows["time"]),
@@ -340,6 +343,29 @@ def test_metrics_json_and_report_have_the_protocol_and_published_results_beside_
     assert protocol["recovered_joints"].startswith("the regressor")
     assert f"{numbers['metrics']['mpjpe']:.1f}" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_people_of_another_body_are_not_scored_as_ours(tmp_path, capsys):
+    people = fixtures.write_3dpw(tmp_path / "3DPW")
+    table = answer(people)
+    object.__setattr__(table, "betas", table.betas + 2)  # as another model's shapes would be
+    table.save(tmp_path / "recovered" / "downtown_x_00.npz")
+    np.save(tmp_path / "J_regressor_h36m.npy", REGRESSOR)
+    argv = ["evaluate", "3dpw", "--protocol", "3dpw-vibe", "--smpl", "free-low"]
+    argv += ["--root", str(tmp_path / "3DPW"), "--recovered", str(tmp_path / "recovered")]
+    argv += ["--regressor", str(tmp_path / "J_regressor_h36m.npy"), "--out", str(tmp_path / "out")]
+    assert main(argv) == 2
+    assert "give the body that they belong to by --body" in capsys.readouterr().err
+    assert main([*argv, "--max-people", "2"]) == 2
+    assert "--max-people changes nothing with --recovered" in capsys.readouterr().err
+
+
+def test_joints_behind_the_camera_are_left_out_of_pictures():
+    camera = Intrinsics(600, 600, 320, 240, 640, 480)
+    points = np.array([[100.0, 100.0], [np.nan, np.nan], [200.0, 300.0]])
+    window = clip_pictures._window([points], camera)
+    assert window == clip_pictures._window([points[[0, 2]]], camera)
+    assert clip_pictures._window([points[[1]]], camera) == (0, 0, 640, 480)
 
 
 def test_what_a_protocol_needs_is_named(tmp_path, capsys):

@@ -3,9 +3,13 @@
 import numpy as np
 import pybvh
 import pytest
+import roma
+import torch
 from scipy.spatial.transform import Rotation
 
 from d3pose_core.cli.main import main
+from d3pose_core.data.datasets.bvh import read_bvh
+from d3pose_core.data.datasets.retarget import retarget
 from d3pose_core.errors import InputError
 from d3pose_core.export.bvh import write_bvh
 from d3pose_core.export.track import AXES, tracks_of
@@ -42,6 +46,18 @@ def test_the_written_angles_compose_to_the_rotations(people, body, tmp_path):
         got = Rotation.from_euler("ZXY", angles[:, index], degrees=True).as_matrix()
         expected = track.rotations[:, JOINT_NAMES.index(name)]
         np.testing.assert_allclose(got, expected, atol=1e-7)
+
+
+def test_what_is_written_is_read_as_it_was(people, body, tmp_path):
+    """Through our reader, which is made for other skeletons."""
+    track = tracks_of(people, 3)[0]
+    write_bvh(track, body.joint_template.numpy(), 30.0, tmp_path / "x.bvh")
+    pose, _ = retarget(read_bvh(tmp_path / "x.bvh"), "x.bvh")
+    ours = torch.from_numpy(track.rotations)
+    theirs = roma.rotvec_to_rotmat(torch.from_numpy(pose).to(ours))
+    limbs = [k for k, name in enumerate(JOINT_NAMES) if name.endswith(("knee", "elbow", "ankle"))]
+    off = roma.rotmat_geodesic_distance(ours[:, limbs], theirs[:, limbs])
+    assert off.max() < np.radians(0.1)
 
 
 def test_angles_do_not_jump_by_full_turns(body, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -13,19 +14,29 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from d3pose_core.cli.main import main
 from d3pose_core.errors import InputError
 from d3pose_core.recording import PeopleTable
-from d3pose_core.recordings import RESULTS, remove_results
 from d3pose_core.video import ClipReader
 from d3pose_ros.bag import open_bag, read_bag, typestore
 from d3pose_ros.images import to_bgr
 from d3pose_ros.replay.images import BagImages, RecordedCamera, stamp_order
 from d3pose_ros.replay.topics import (
     IMAGE_TYPE,
+    INFO_TYPE,
     BagTopic,
     choose_image_topic,
     choose_info_topic,
     list_topics,
 )
-from test.fixtures.make_regression_bag import CAMERA, IMAGE, INFO, REFERENCE, START_NS, write_bag
+from test.fixtures.make_regression_bag import (
+    CAMERA,
+    IMAGE,
+    INFO,
+    REFERENCE,
+    START_NS,
+    camera_info_message,
+    header_message,
+    image_message,
+    write_bag,
+)
 from test.helpers.model_cache import link_needed_files
 
 FRAMES = 24
@@ -325,13 +336,52 @@ def test_a_run_that_fails_leaves_no_mixture_with_an_earlier_one(tmp_path: Path, 
     assert not [name for name in ("people.npz", "summary.json") if (out / name).exists()]
 
 
-def test_what_is_read_is_never_removed(tmp_path: Path) -> None:
-    for name in RESULTS:
-        (tmp_path / name).touch()
-    remove_results(tmp_path, tmp_path)
-    assert all((tmp_path / name).exists() for name in RESULTS)
-    remove_results(tmp_path, tmp_path / "people.mcap")
-    assert [name for name in RESULTS if (tmp_path / name).exists()] == ["people.mcap"]
+def test_a_bag_is_not_replaced_by_its_results(bag: Path, tmp_path: Path, capsys) -> None:
+    (source,) = bag.glob("*.mcap")
+    copy = tmp_path / "people.mcap"
+    shutil.copy(source, copy)
+    for arguments in (
+        [str(copy), "--out", str(tmp_path)],
+        [str(copy), "--out", str(tmp_path), "--live"],
+    ):
+        assert main(["replay", *arguments]) == 2
+        assert "results would take its place" in capsys.readouterr().err
+    assert copy.read_bytes() == source.read_bytes()
+
+
+def test_another_cameras_info_is_not_taken_without_being_asked_for(tmp_path: Path) -> None:
+    types = typestore()
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, kind, frame in (
+            ("/front/image_raw", IMAGE_TYPE, "front"),
+            ("/rear/depth/camera_info", INFO_TYPE, "rear"),
+        ):
+            connection = writer.add_connection(topic, kind, typestore=types)
+            header = header_message(types, START_NS)
+            header.frame_id = frame
+            message = (
+                image_message(types, header, np.zeros((12, 16, 3), np.uint8), False)
+                if kind == IMAGE_TYPE
+                else camera_info_message(types, header, CAMERA)
+            )
+            writer.write(connection, START_NS, types.serialize_cdr(message, kind))
+    with pytest.raises(InputError, match="is of 'rear', and the images are of 'front'"):
+        choose_info_topic(tmp_path / "bag", "/front/image_raw", None)
+    asked_for = "/rear/depth/camera_info"
+    assert choose_info_topic(tmp_path / "bag", "/front/image_raw", asked_for) == asked_for
+
+
+def test_a_camera_is_given_once(bag: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["--out", str(tmp_path), "--camera-info", "/nonsense", "--hfov", "90"]
+    assert main(["replay", str(bag), *arguments]) == 2
+    assert "not both" in capsys.readouterr().err
+
+
+def test_a_bag_with_a_stamp_twice_is_not_played_live(tmp_path: Path, capsys) -> None:
+    image_bag(tmp_path / "bag", [10**9, 3 * 10**9, 10**9, 3 * 10**9])
+    arguments = ["--out", str(tmp_path / "out"), "--live", "--hfov", "60"]
+    assert main(["replay", str(tmp_path / "bag"), *arguments]) == 2
+    assert "several images of one stamp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("live", [[], ["--live"]])

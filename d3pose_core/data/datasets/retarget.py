@@ -25,12 +25,12 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "pelvis": ("hips", "hip", "pelvis", "root"),
     "hip": ("upleg", "upperleg", "thigh", "hipjoint", "hip"),
     "knee": ("leg", "lowerleg", "shin", "knee", "calf"),
-    "ankle": ("foot", "ankle"),
-    "foot": ("toebase", "toe", "toes", "ball"),
+    "ankle": ("ankle", "foot"),
+    "foot": ("toebase", "toe", "toes", "ball", "foot"),
     "collar": ("shoulder", "collar", "clavicle"),
     "shoulder": ("arm", "upperarm", "shldr", "shoulder"),
     "elbow": ("forearm", "lowerarm", "elbow"),
-    "wrist": ("hand", "wrist"),
+    "wrist": ("wrist", "hand"),
     "head": ("head",),
 }
 _SIDES = ("left", "right")
@@ -85,7 +85,8 @@ def find_joints(names: tuple[str, ...], what: str) -> dict[str, int]:
     take("head", "head", "")
     for side in _SIDES:
         # Outer joints first: "LeftShoulder" is the collar only where there is a "LeftArm", too.
-        for part in ("wrist", "elbow", "shoulder", "collar", "foot", "ankle", "knee", "hip"):
+        # A "LeftFoot" is the foot only where there is a "LeftAnkle", too.
+        for part in ("wrist", "elbow", "shoulder", "collar", "ankle", "foot", "knee", "hip"):
             take(f"{side}_{part}", part, side)
     lacking = [name for name in ("pelvis", *_NEEDED) if name not in found]
     if lacking:

@@ -91,6 +91,12 @@ def test_many_naming_habits_are_understood():
         assert found["right_wrist"] == 12
 
 
+def test_smpls_own_names_are_smpls_joints():
+    found = find_joints(JOINT_NAMES, "SMPL")
+    assert {JOINT_NAMES[index] for index in found.values()} == set(found)
+    assert all(JOINT_NAMES[index] == name for name, index in found.items())
+
+
 def test_a_skeleton_without_legs_is_an_error_that_names_them():
     with pytest.raises(InputError, match="left_knee"):
         find_joints(("Hips", "LeftArm"), "x.bvh")
