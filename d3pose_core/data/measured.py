@@ -13,22 +13,31 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.motions import MotionWindows, mirror
+from d3pose_core.data.error_statistics import fitted_statistics
+from d3pose_core.data.motions import MotionWindows, mirror, turned_a_little
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch, Truth
 from d3pose_core.errors import InputError
-from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
+from d3pose_core.model.view import look_at_rotation, project
+from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR, LANDMARK_NAMES
 
 _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
 _LEAST_SEEN = 0.5
+_HIPS = [LANDMARK_NAMES.index(name) for name in ("left_hip", "right_hip")]
+_NEAREST_M = 0.3
+_DEPTH_SLOPE = 0.7  # of metric landmarks' depth on the true one, docs/observation_errors.md
 _ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
 
 
 class MeasuredClips:
     """Draws windows of recordings by `tools.measure_landmarks`, half of them mirrored, all rolled."""
 
-    def __init__(self, paths: Sequence[str | Path], body: BodyModel) -> None:
+    def __init__(
+        self, paths: Sequence[str | Path], body: BodyModel, reposed_share: float = 0.0
+    ) -> None:
+        """`reposed_share` of the windows are of people who are not quite those recorded, see `reposed`."""
+        self._body, self._reposed_share = body, reposed_share
         recorded = RenderedSet.load(*paths)
         recorded = recorded[recorded.seen.float().mean(1) >= _LEAST_SEEN]
         if not len(recorded):
@@ -57,8 +66,70 @@ class MeasuredClips:
                 truth.contact[rows, columns],
             ),
         )
+        if self._reposed_share > 0:
+            which = torch.rand(batch, generator=rng) < self._reposed_share
+            window = reposed(window, which, self._body, rng)
         window = mirrored(window, torch.rand(batch, generator=rng) < 0.5)
         return rolled(window, _ROLL_RAD * torch.randn(batch, generator=rng))
+
+
+def reposed(
+    batch: TrainingBatch, which: Tensor, body: BodyModel, rng: torch.Generator
+) -> TrainingBatch:
+    """Other people in the windows where `which` [B] is True, who hold themselves a little differently.
+
+    They are reported with the errors of the recorded ones: reports move by as much as what they are of.
+    Without, a network learns the recordings by heart, of which there are few.
+    """
+    seen, truth = batch.observations, batch.truth
+    frames = truth.rotations.shape[1]
+    betas = torch.randn(truth.betas.shape, generator=rng).clamp(-2.5, 2.5)
+    changed = Truth(
+        turned_a_little(truth.rotations, rng), betas, truth.pelvis, truth.joints, truth.contact
+    )
+
+    def placed(of: Truth) -> tuple[Tensor, Tensor]:
+        """Joints [B, T, 24, 3] and landmarks [B, T, 33, 3]."""
+        shapes = of.betas.repeat_interleave(frames, 0)
+        transl = of.pelvis.flatten(0, 1) - body.joints_rest(shapes)[:, 0]
+        flat = (of.rotations.flatten(0, 1), shapes, transl)
+        joints, landmarks = body.joints_matrices(*flat), body.landmarks_matrices(*flat)
+        return joints.unflatten(0, (-1, frames)), landmarks.unflatten(0, (-1, frames))
+
+    _, before = placed(truth)
+    joints, after = placed(changed)
+    use = which[:, None] & seen.seen  # reports of unseen frames are zero
+    # Landmarks beside the camera or behind it move anywhere.
+    sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > _NEAREST_M)
+    metric = torch.where(sane[..., None], _facing(after) - _facing(before), 0.0)
+    metric = metric * torch.tensor([1.0, 1.0, _DEPTH_SLOPE])
+    ray = torch.where(sane[..., None], project(after) - project(before), 0.0)
+    distance = truth.pelvis[..., 2:].clamp_min(_NEAREST_M)
+    hint = fitted_statistics().hint_slope * metric[..., 2] / distance
+
+    def pick(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(which.view(-1, *[1] * (old.ndim - 1)), new, old)
+
+    return TrainingBatch(
+        replace(
+            seen,
+            rays=seen.rays + ray,
+            landmarks=seen.landmarks + metric,
+            depth_hint=seen.depth_hint + hint,
+        ),
+        replace(
+            truth,
+            rotations=pick(changed.rotations, truth.rotations),
+            betas=pick(betas, truth.betas),
+            joints=pick(joints, truth.joints),
+        ),
+    )
+
+
+def _facing(landmarks: Tensor) -> Tensor:
+    """[B, T, 33, 3] about the middle of the hips, in a camera turned at it: as metric landmarks are."""
+    middle = landmarks[..., _HIPS, :].mean(-2)
+    return (landmarks - middle[..., None, :]) @ look_at_rotation(project(middle))
 
 
 def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:

@@ -140,25 +140,32 @@ def _read_shard(path: Path) -> dict[str, np.ndarray]:
     return shard
 
 
-def widen(windows: MotionWindows, rng: torch.Generator) -> MotionWindows:
-    """More variety from little data: upper bodies change partners, and each joint is turned a
-    little.
+def widen(windows: MotionWindows, others: MotionWindows, rng: torch.Generator) -> MotionWindows:
+    """More variety from little data: upper bodies change partners, and each joint is turned a little.
 
-    A third of the windows get the upper body of another window; all get a small extra rotation of every
-    joint but the pelvis, which drifts from one value to another over the window (standard deviation of
-    each 6 degrees about each axis).
+    A third of the windows get the upper body of their partner in `others`, which must be of the same
+    times: else it would move too fast or too slowly.
     """
+    swapped = torch.rand(len(windows.rotations), generator=rng) < 0.33
     rotations = windows.rotations.clone()
-    batch, frames = rotations.shape[:2]
-    swapped = (torch.rand(batch, generator=rng) < 0.33).nonzero()[:, 0]
-    partner = torch.randint(batch, (len(swapped),), generator=rng)
     upper = torch.tensor(_UPPER_BODY)
-    rotations[swapped[:, None], :, upper] = windows.rotations[partner[:, None], :, upper]
+    rotations[:, :, upper] = torch.where(
+        swapped[:, None, None, None, None], others.rotations[:, :, upper], rotations[:, :, upper]
+    )
+    return MotionWindows(turned_a_little(rotations, rng), windows.pelvis)
+
+
+def turned_a_little(rotations: Tensor, rng: torch.Generator) -> Tensor:
+    """`rotations` [B, T, 24, 3, 3] with a small extra turn of every joint but the pelvis.
+
+    It drifts from one value to another over the window (of each, a standard deviation of 6 degrees about each
+    axis).
+    """
+    batch, frames = rotations.shape[:2]
     ends = torch.randn(2, batch, 1, 23, 3, generator=rng) * 0.1
     blend = torch.linspace(0, 1, frames)[:, None, None]
-    extra = torch.lerp(ends[0], ends[1], blend)
-    rotations[:, :, 1:] = rotations[:, :, 1:] @ roma.rotvec_to_rotmat(extra)
-    return MotionWindows(rotations, windows.pelvis)
+    extra = roma.rotvec_to_rotmat(torch.lerp(ends[0], ends[1], blend))
+    return torch.cat([rotations[:, :, :1], rotations[:, :, 1:] @ extra], 2)
 
 
 def _descendants(joint: int) -> list[int]:

@@ -102,6 +102,28 @@ class RenderedSet:
             arrays[name] = arrays[name].astype(np.float16)
         np.savez_compressed(path, **arrays)
 
+    def from_first_seen(self) -> RenderedSet:
+        """Each clip from the frame on in which the person was found, as a robot's stream of them begins.
+
+        What is missing at the end is the last frame again, not `seen`.
+        """
+        clips, frames = self.seen.shape
+        first = self.seen.float().argmax(1)  # 0 where nobody is ever seen
+        columns = first[:, None] + torch.arange(frames)
+        beyond, columns = columns >= frames, columns.clamp_max(frames - 1)
+        rows = torch.arange(clips)[:, None]
+        per_clip = ("betas", "camera", "clip")
+        moved = {
+            field.name: getattr(self, field.name)
+            if field.name in per_clip
+            else getattr(self, field.name)[rows, columns]
+            for field in fields(self)
+        }
+        moved["seen"] = moved["seen"] & ~beyond
+        step = torch.diff(self.times_s, dim=1).median(1).values[:, None]
+        moved["times_s"] = moved["times_s"] + step * beyond.cumsum(1)
+        return RenderedSet(**moved)
+
     @property
     def observations(self) -> ObservationBatch:
         """What the network reads."""
@@ -118,10 +140,13 @@ class RenderedSet:
         )
 
     def batches(self, body: BodyModel, size: int = 32) -> list[TrainingBatch]:
-        """As `held_out.score` takes them: observations with the truth of `body`'s own joints."""
+        """As `held_out.score` takes them: observations with the truth of `body`'s own joints.
+
+        Every clip begins when its person is found, see `from_first_seen`.
+        """
         out = []
         for first in range(0, len(self), size):
-            part = self[first : first + size]
+            part = self[first : first + size].from_first_seen()
             clips, frames = part.seen.shape
             betas = part.betas.repeat_interleave(frames, 0)
             transl = part.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]

@@ -88,7 +88,7 @@ class Simulator:
         times = sample_times(batch, frames, self.rng)
         windows = self.motions.sample(times, self.rng)
         if augment:
-            windows = widen(windows, self.rng)
+            windows = widen(windows, self.motions.sample(times, self.rng), self.rng)
         return self.observe(windows, times)
 
     @torch.no_grad()

@@ -26,6 +26,12 @@ class TrainConfig:
     steps: int
     measured: tuple[str, ...] = ()  # recordings of tools.measure_landmarks, of the training people
     measured_share: float = 0.25  # of the windows come from them, the others from the simulator
+    reposed: float = (
+        0.0  # share of the measured windows whose people are changed a little (data.measured)
+    )
+    hidden: float = (
+        0.0  # share of all windows in which landmarks are missing at random, up to 0.4 of them
+    )
     easier: float = 0.0  # share of the simulated windows with smaller errors (data.landmark_noise)
     flipping: float = FLIPPING_SHARE  # share of the simulated windows with whole-body flips
     batch: int = 32  # windows a step

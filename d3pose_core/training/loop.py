@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +32,8 @@ from d3pose_core.training.curves import Curves
 from d3pose_core.training.losses import pose_losses, shift, total_loss, true_past
 from d3pose_core.training.optimizer import Optimizer
 from d3pose_core.training.precision import in_bfloat16
+
+MOST_MISSING = 0.4
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:
@@ -96,7 +99,9 @@ def train(config: TrainConfig) -> Path:
     cpu_body = load_body(config.body)  # of the simulator and the validation, which stay there
     recorded = MotionLibrary(config.motions, "train")
     simulator = Simulator(recorded, cpu_body, config.seed, config.realism)
-    measured = MeasuredClips(config.measured, cpu_body) if config.measured else None
+    measured = None
+    if config.measured:
+        measured = MeasuredClips(config.measured, cpu_body, config.reposed)
     held_out = []
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
@@ -214,10 +219,29 @@ def draw(
 ) -> TrainingBatch:
     """The next batch: simulated windows, and a share of measured ones where there are any."""
     share = round(config.batch * config.measured_share) if measured else 0
-    simulated = simulator.sample(config.batch - share, config.frames)
-    if measured is None or not share:
-        return simulated
-    return TrainingBatch.cat([simulated, measured.sample(share, config.frames, simulator.rng)])
+    batch = simulator.sample(config.batch - share, config.frames)
+    if measured is not None and share:
+        windows = measured.sample(share, config.frames, simulator.rng)
+        batch = TrainingBatch.cat([batch, windows])
+    return with_landmarks_missing(batch, config.hidden, simulator.rng)
+
+
+def with_landmarks_missing(
+    batch: TrainingBatch, share: float, rng: torch.Generator
+) -> TrainingBatch:
+    """In a `share` of the windows up to `MOST_MISSING` of the landmarks are masked, others in every frame.
+
+    What was seen in a recording is then not the same again, and the network learns to do with less.
+    """
+    if share <= 0:
+        return batch
+    presence = batch.observations.presence
+    windows = len(presence)
+    rate = MOST_MISSING * torch.rand(windows, 1, 1, generator=rng)
+    rate = rate * (torch.rand(windows, 1, 1, generator=rng) < share)
+    missing = torch.rand(presence.shape, generator=rng) < rate
+    observations = replace(batch.observations, presence=presence.masked_fill(missing, 0.0))
+    return TrainingBatch(observations, batch.truth)
 
 
 def join_processes() -> tuple[int, int, torch.device]:

@@ -4,8 +4,10 @@ from dataclasses import fields
 
 import torch
 
-from d3pose_core.data.measured import mirrored
-from d3pose_core.skeleton import LANDMARK_MIRROR
+from d3pose_core.body import load_body
+from d3pose_core.data.measured import mirrored, reposed
+from d3pose_core.model.view import look_at_rotation, project
+from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from test.helpers.motion_shard import simulated
 
 PER_LANDMARK = ("depth_hint", "visibility", "presence", "certainty")
@@ -27,3 +29,43 @@ def test_mirrored_people_are_seen_on_the_other_side(tmp_path):
         there = getattr(seen, field.name)
         assert torch.equal(getattr(found, field.name)[~which], there[~which]), field.name
         assert torch.equal(getattr(back, field.name), there), field.name
+
+
+def test_reposed_people_are_reported_with_the_errors_of_the_recorded(tmp_path):
+    body, rng = load_body("free-low"), torch.Generator().manual_seed(0)
+    batch = simulated(tmp_path, frames=6)
+    which = torch.arange(len(batch.truth.betas)) % 2 == 0
+    found = reposed(batch, which, body, rng)
+    for name in ("rays", "landmarks", "depth_hint"):
+        before, after = getattr(batch.observations, name), getattr(found.observations, name)
+        assert torch.equal(before[~which], after[~which]), name
+        assert not torch.equal(before[which], after[which]), name
+    for name in ("visibility", "presence", "certainty", "seen", "step_s"):
+        assert torch.equal(getattr(batch.observations, name), getattr(found.observations, name))
+
+    def landmarks(truth):
+        betas = truth.betas.repeat_interleave(6, 0)
+        transl = truth.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]
+        pose = truth.rotations.flatten(0, 1), betas, transl
+        torch.testing.assert_close(body.joints_matrices(*pose), truth.joints.flatten(0, 1))
+        return body.landmarks_matrices(*pose).unflatten(0, (-1, 6))
+
+    seen = batch.observations.seen & (batch.truth.pelvis[..., 2] > 2)
+    before, after = landmarks(batch.truth), landmarks(found.truth)
+    assert (after - before)[which].norm(dim=-1).median() > 0.03
+    errors = [
+        (each.observations.rays - project(where))[seen]
+        for each, where in ((batch, before), (found, after))
+    ]
+    torch.testing.assert_close(*errors, atol=1e-5, rtol=0)
+    # Metric landmarks move with the body, in depth by what BlazePose reports of it.
+    moved = (found.observations.landmarks - batch.observations.landmarks)[which]
+    nose = LANDMARK_NAMES.index("nose")
+    truly = (facing(after) - facing(before))[which]
+    torch.testing.assert_close(moved[..., nose, :2], truly[..., nose, :2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved[..., nose, 2], 0.7 * truly[..., nose, 2], atol=1e-5, rtol=0)
+
+
+def facing(landmarks):
+    middle = landmarks[..., [23, 24], :].mean(-2)
+    return (landmarks - middle[..., None, :]) @ look_at_rotation(project(middle))

@@ -51,6 +51,23 @@ def test_batches_hold_the_truth_of_the_same_body(recorded):
         assert batch.observations.step_s[0, 1:].mean() == pytest.approx(1 / 30)
 
 
+def test_clips_begin_when_their_person_is_found(recorded):
+    late = recorded[:]
+    late.seen = recorded.seen.clone()
+    late.seen[0, :2] = False  # of five frames
+    late.seen[1] = False  # never
+    moved = late.from_first_seen()
+    assert moved.seen.tolist() == [[True, True, True, False, False], [False] * 5]
+    assert torch.equal(moved.rays[0, :3], recorded.rays[0, 2:])
+    assert torch.equal(moved.joints[0, :3], recorded.joints[0, 2:])
+    assert torch.equal(moved.betas, recorded.betas)
+    torch.testing.assert_close(moved.times_s.diff(dim=1), torch.full((CLIPS, FRAMES - 1), 1 / 30))
+    assert torch.equal(recorded.from_first_seen().landmarks, recorded.landmarks)
+    (batch,) = late.batches(load_body("free-mid"))
+    assert batch.observations.seen[0].tolist() == moved.seen[0].tolist()
+    torch.testing.assert_close(batch.truth.joints[0, 0], recorded.joints[0, 2], atol=1e-5, rtol=0)
+
+
 def test_what_is_no_recording_is_refused(tmp_path):
     with pytest.raises(InputError, match="no recording at"):
         RenderedSet.load(tmp_path / "nothing.npz")

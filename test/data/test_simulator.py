@@ -113,10 +113,27 @@ def test_widening_keeps_rotations_rotations(shard):
     windows = MotionLibrary([shard], "train").sample(
         torch.arange(5).expand(6, 5) / 30.0, torch.Generator().manual_seed(0)
     )
-    wide = widen(windows, torch.Generator().manual_seed(1)).rotations
+    wide = widen(windows, windows, torch.Generator().manual_seed(1)).rotations
     identity = torch.eye(3).expand_as(wide)
     assert torch.allclose(wide @ wide.transpose(-1, -2), identity, atol=1e-5)
     assert not torch.allclose(wide, windows.rotations, atol=1e-3)
+
+
+def test_upper_bodies_change_partners_at_their_own_pace(shard, monkeypatch):
+    """A partner's body from other times would move too fast or too slowly."""
+    monkeypatch.setattr(
+        "d3pose_core.data.motions.turned_a_little", lambda rotations, rng: rotations
+    )
+    library, rng = MotionLibrary([shard], "train"), torch.Generator().manual_seed(0)
+    times = torch.arange(30).expand(40, 30) / torch.tensor([[10.0], [60.0]]).repeat(20, 1)
+    windows, others = library.sample(times, rng), library.sample(times, rng)
+    wide = widen(windows, others, rng).rotations
+    arm, leg = JOINT_NAMES.index("left_shoulder"), JOINT_NAMES.index("left_hip")
+    assert torch.equal(wide[:, :, leg], windows.rotations[:, :, leg])
+    swapped = (wide[:, :, arm] == others.rotations[:, :, arm]).flatten(1).all(1)
+    kept = (wide[:, :, arm] == windows.rotations[:, :, arm]).flatten(1).all(1)
+    assert (swapped ^ kept).all()
+    assert 5 < int(swapped.sum()) < 25
 
 
 def test_missing_shards_and_splits_are_named(tmp_path, shard):

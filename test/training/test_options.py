@@ -1,5 +1,6 @@
 """What a training run can be told: precision, optimizer, recordings, curves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,14 @@ from d3pose_core.body import load_body
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
-from d3pose_core.data.simulator import Simulator
+from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model, load_notes
 from d3pose_core.training.config import TrainConfig
-from d3pose_core.training.loop import train
+from d3pose_core.training.loop import MOST_MISSING, train, with_landmarks_missing
 from d3pose_core.training.optimizer import Optimizer
 from d3pose_core.training.precision import in_bfloat16
-from test.helpers.motion_shard import write_motion_shard
+from test.helpers.motion_shard import simulated, write_motion_shard
 
 SMALL_NETWORK = {
     "embed_dims": [8, 8, 16, 16],
@@ -159,6 +160,18 @@ def test_measured_windows_are_consistent_bodies(recording):
     assert batch.observations.rays.shape == (16, 8, 33, 2)
     with pytest.raises(InputError, match="have 12 frames, 13 were asked for"):
         clips.sample(1, 13, torch.Generator())
+
+
+def test_landmarks_go_missing_at_random(tmp_path):
+    batch = simulated(tmp_path, frames=20)
+    present = torch.ones_like(batch.observations.presence)
+    batch = TrainingBatch(replace(batch.observations, presence=present), batch.truth)
+    found = with_landmarks_missing(batch, 0.5, torch.Generator().manual_seed(0))
+    missing = (found.observations.presence == 0).float().mean((1, 2))
+    assert 0.2 < (missing > 0).float().mean() < 0.8
+    assert 0.1 < missing.max() < MOST_MISSING
+    assert torch.equal(found.observations.rays, batch.observations.rays)
+    assert with_landmarks_missing(batch, 0.0, torch.Generator()) is batch
 
 
 def test_unknown_choices_are_refused(tmp_path, shard):

@@ -61,11 +61,9 @@ def sample_scene(
 def _motion(
     motions: MotionLibrary, times: torch.Tensor, rng: torch.Generator, varied: bool
 ) -> MotionWindows:
-    """One window; of two that are varied together, so that they may exchange their upper bodies."""
-    if not varied:
-        return motions.sample(times, rng)
-    pair = widen(motions.sample(times.expand(2, -1), rng), rng)
-    return MotionWindows(pair.rotations[:1], pair.pelvis[:1])
+    """One window; if it is varied, at times with the upper body of another."""
+    window = motions.sample(times, rng)
+    return widen(window, motions.sample(times, rng), rng) if varied else window
 
 
 @torch.inference_mode()
