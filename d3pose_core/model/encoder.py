@@ -2,7 +2,7 @@
 
 After "Swin Transformer" (Liu et al. 2021), with body parts as the windows' spatial axis and the
 recent past as their temporal one. The first of the two masks acts here: no attention to the future,
-across the seam of a shifted window, to frames without the person, or to hidden landmarks.
+across the seam of a shifted window, to landmarks of frames without the person, or to hidden ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ class LandmarkEmbedding(nn.Module):
         self.register_buffer("order", slot_index(), persistent=False)
 
     def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Returns slot tokens [B, T, S, d] and whether each may be attended to [B, T, S] bool."""
+        """Returns slot tokens [B, T, S, d] and whether each may be attended to [B, T, S] bool.
+
+        The frame's own slot always may, also in a frame in which the person was not seen: it says how long
+        that was, and nothing of the landmarks.
+        """
         landmark = self.landmark(tokens.landmark_features)
         landmark = torch.where(tokens.visible[..., None], landmark, self.hidden)
         frame = self.frame(tokens.frame_features)[:, :, None]

@@ -34,6 +34,9 @@ class TrainConfig:
     )
     easier: float = 0.0  # share of the simulated windows with smaller errors (data.landmark_noise)
     flipping: float = FLIPPING_SHARE  # share of the simulated windows with whole-body flips
+    rendered: tuple[
+        str, ...
+    ] = ()  # recordings of the validation people: scored, and the best chosen, too
     batch: int = 32  # windows a step
     frames: int = 60  # of each window
     initial_weights: str = ""  # a .safetensors file to start from instead of random weights
@@ -67,9 +70,17 @@ class TrainConfig:
         for name, choices in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        for name in ("steps", "batch", "frames", "validate_every", "threads"):
+        for name in ("steps", "batch", "frames", "validate_every", "threads", "warmup_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("measured_share", "reposed", "hidden", "easier", "flipping", "own_outputs"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is a share, from 0 to 1, got {getattr(self, name)}")
+        if self.measured and not 0 < round(self.batch * self.measured_share) < self.batch:
+            raise InputError(
+                f"measured_share {self.measured_share} of {self.batch} windows a step must leave at least "
+                "one measured and one simulated"
+            )
         if self.measured and self.body not in FREE_BODIES:
             raise InputError(
                 f"measured recordings are of the free body, whose betas are not those of {self.body}: leave "

@@ -20,10 +20,12 @@ from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.held_out import held_out_batches, score
 from d3pose_core.evaluation.reliability import calibrate, joint_errors, reliability
+from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model, load_notes, save_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import encode_feedback
@@ -34,6 +36,7 @@ from d3pose_core.training.optimizer import Optimizer
 from d3pose_core.training.precision import in_bfloat16
 
 MOST_MISSING = 0.4
+RESUMABLE_EVERY = 200  # steps: so much is lost at most where a run is interrupted
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:
@@ -102,10 +105,11 @@ def train(config: TrainConfig) -> Path:
     measured = None
     if config.measured:
         measured = MeasuredClips(config.measured, cpu_body, config.reposed)
-    held_out = []
+    held_out, rendered = [], None
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
         held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences)
+        rendered = RenderedSet.load(*config.rendered) if config.rendered else None
     body = load_body(config.body, str(device))
     model = D3Pose(config.network)
     if config.initial_weights:
@@ -161,15 +165,19 @@ def train(config: TrainConfig) -> Path:
                 running[name] = 0.98 * running.get(name, now) + 0.02 * now
             bar.set_postfix(loss=f"{running['loss']:.3f}", joints=f"{running['joints']:.3f}")
 
-            if rank == 0 and (step % config.validate_every == 0 or step == config.steps):
+            validating = step % config.validate_every == 0 or step == config.steps
+            if rank == 0 and validating:
                 spent = time.monotonic() - started
                 kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
                 scores = score(kept, held_out, cpu_body)
+                if rendered is not None:
+                    found = limb_scores(kept, rendered, cpu_body)
+                    scores |= {f"rendered_{name}": value for name, value in found.items()}
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 curves.add(step, {"seconds": spent, **running, **held})
                 bar.write(json.dumps({"step": step} | {k: round(v, 2) for k, v in scores.items()}))
-                if scores["mpjpe"] < best:
-                    best = scores["mpjpe"]
+                if chosen_by(scores) < best:
+                    best = chosen_by(scores)
                     notes = {
                         "step": step,
                         "held_out": {k: round(v, 3) for k, v in scores.items()},
@@ -177,6 +185,8 @@ def train(config: TrainConfig) -> Path:
                         "body": body.name,
                     }
                     save_model(kept, output / "best.safetensors", notes)
+            if rank == 0 and (validating or step % RESUMABLE_EVERY == 0):
+                spent = time.monotonic() - started
                 progress = {"step": step, "best": best, "spent": spent}
                 save_resume(output / "resume.pt", model, averaged, optimizer, progress)
     if rank == 0:
@@ -204,10 +214,15 @@ def start_from(model: D3Pose, trained: D3Pose) -> None:
     Raises:
         InputError: the networks differ in more than that.
     """
-    missing, unexpected = model.load_state_dict(trained.state_dict(), strict=False)
+    ours, theirs = model.state_dict(), trained.state_dict()
     added = ("decoder.corrections.", "decoder.skeleton.", "refinement.")
-    foreign = [name for name in missing if not name.startswith(added)] + list(unexpected)
-    if foreign:
+    foreign = [name for name in ours if name not in theirs and not name.startswith(added)]
+    foreign += [
+        name for name in theirs if name not in ours or theirs[name].shape != ours[name].shape
+    ]
+    if not foreign:
+        model.load_state_dict(theirs, strict=False)
+    else:
         raise InputError(
             f"initial_weights are of another network: {foreign[:3]} do not fit; "
             "give `network` the sizes that the weights have"
@@ -242,6 +257,12 @@ def with_landmarks_missing(
     missing = torch.rand(presence.shape, generator=rng) < rate
     observations = replace(batch.observations, presence=presence.masked_fill(missing, 0.0))
     return TrainingBatch(observations, batch.truth)
+
+
+def chosen_by(scores: dict[str, float]) -> float:
+    """MPJPE, mm, of simulated people and, where given, rendered ones: the best has the least mean of both."""
+    errors = [scores[name] for name in ("mpjpe", "rendered_mpjpe") if name in scores]
+    return sum(errors) / len(errors)
 
 
 def join_processes() -> tuple[int, int, torch.device]:
@@ -281,12 +302,21 @@ def save_resume(path: Path, model, averaged, optimizer, progress: dict[str, floa
 
 
 def resume(path: Path, model, averaged, optimizer) -> tuple[int, float, float]:
-    """Step, best score and seconds spent so far; zeros for a new run."""
+    """Step, best score and seconds spent so far; zeros for a new run.
+
+    Raises:
+        InputError: the run in that folder was of another network.
+    """
     if not path.is_file():
         return 0, float("inf"), 0.0
     state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    averaged.load_state_dict(state["averaged"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        model.load_state_dict(state["model"])
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} is of a run with another network ({error}); give another `output` or remove it"
+        ) from error
     progress = state["progress"]
     return progress["step"], progress["best"], progress["spent"]

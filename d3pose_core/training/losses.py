@@ -29,6 +29,10 @@ class LossWeights:
     stages: float = 0.3
 
 
+# Of the stages' shapes beside their poses: corrections measure with the last one's.
+STAGES_BETAS = 0.05
+
+
 def true_past(truth: Truth, view: ViewCamera) -> Tensor:
     """The decoder's input if it had made no mistake: [B, T, FEEDBACK_SIZE], row t of frame t - 1."""
     poses = encode_feedback(into_view(truth.rotations, view), place_of(truth.pelvis, view))
@@ -72,6 +76,9 @@ def pose_losses(
 
     def place_error(place: Tensor) -> Tensor:
         return mean_seen((place - true_place).abs())
+
+    def betas_error(betas: Tensor) -> Tensor:
+        return mean_seen((betas - truth.betas[:, None]).square())
 
     rotations = out_of_view(prediction.rotations, view)
     flat_betas = prediction.betas.flatten(0, 1)
@@ -120,10 +127,15 @@ def pose_losses(
         ),
         "travel": mean_where(slip.norm(dim=-1), both),
         "contact": mean_where(skate.norm(dim=-1), planted),
-        "betas": mean_seen((prediction.betas - truth.betas[:, None]).square()),
+        "betas": betas_error(prediction.betas),
         "stature": mean_seen(stature),
         "uncertainty": mean_seen(likelihood),
-        "stages": torch.stack([rotation_error(r) + place_error(p) for r, p, _ in stages]).mean(),
+        "stages": torch.stack(
+            [
+                rotation_error(r) + place_error(p) + STAGES_BETAS * betas_error(b)
+                for r, p, b in stages
+            ]
+        ).mean(),
     }
 
 

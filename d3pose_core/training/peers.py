@@ -101,13 +101,13 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
     if step >= config.steps:
         return output / "best.safetensors"
 
-    body = load_body("free-low")
+    body = load_body(config.body)
     recorded = MotionLibrary(config.motions, "train")
     simulator = Simulator(recorded, body, config.seed, config.realism)
-    measured = MeasuredClips(config.measured, body) if config.measured else None
+    measured = MeasuredClips(config.measured, body, config.reposed) if config.measured else None
     unseen_people = MotionLibrary(config.motions, "val")
     held_out = held_out_batches(unseen_people, body, config.validation_sequences)
-    device_body = load_body("free-low", str(device))
+    device_body = load_body(config.body, str(device))
     curves = Curves(output)
     started = time.monotonic() - spent
     running: dict[str, float] = {}

@@ -1,5 +1,6 @@
 """What a training run can be told: precision, optimizer, recordings, curves."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model, load_notes
+from d3pose_core.training import loop
 from d3pose_core.training.config import TrainConfig
-from d3pose_core.training.loop import MOST_MISSING, train, with_landmarks_missing
+from d3pose_core.training.loop import MOST_MISSING, chosen_by, train, with_landmarks_missing
 from d3pose_core.training.optimizer import Optimizer
 from d3pose_core.training.precision import in_bfloat16
 from test.helpers.motion_shard import simulated, write_motion_shard
@@ -122,6 +124,15 @@ def test_a_run_starts_from_given_weights(tmp_path, shard):
             assert torch.allclose(a, b, atol=1e-6), name
 
 
+def test_weights_of_other_sizes_are_refused_by_name(tmp_path, shard):
+    first = run(tmp_path, shard)
+    other = {"output": str(tmp_path / "other"), "network": SMALL_NETWORK | {"decoder_dim": 48}}
+    with pytest.raises(InputError, match="give `network` the sizes that the weights have"):
+        run(tmp_path, shard, initial_weights=str(first), **other)
+    with pytest.raises(InputError, match="is of a run with another network"):
+        run(tmp_path, shard, network=other["network"], steps=5)
+
+
 def test_muon_moves_the_inner_matrices_and_adamw_the_rest():
     model = torch.nn.ModuleDict(
         {"embed": torch.nn.Linear(4, 4), "inner": torch.nn.Linear(4, 4), "head": torch.nn.Linear(4, 4)}
@@ -160,6 +171,44 @@ def test_measured_windows_are_consistent_bodies(recording):
     assert batch.observations.rays.shape == (16, 8, 33, 2)
     with pytest.raises(InputError, match="have 12 frames, 13 were asked for"):
         clips.sample(1, 13, torch.Generator())
+
+
+def test_rendered_people_are_validated_too(tmp_path, shard, recording):
+    best = run(tmp_path, shard, rendered=[str(recording)], steps=3)
+    with open(best.parent / "curve.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["held_out_rendered_mpjpe"]) > 0
+    notes = load_notes(best)["held_out"]
+    assert notes["rendered_mpjpe"] == pytest.approx(float(row["held_out_rendered_mpjpe"]), abs=0.01)
+    assert chosen_by({"mpjpe": 90.0, "rendered_mpjpe": 150.0}) == 120.0
+
+
+def test_a_run_can_go_on_from_between_validations(tmp_path, shard, monkeypatch):
+    monkeypatch.setattr(loop, "RESUMABLE_EVERY", 2)
+    saved: list[int] = []
+    real = loop.save_resume
+
+    def note(path, model, averaged, optimizer, progress):
+        saved.append(progress["step"])
+        real(path, model, averaged, optimizer, progress)
+
+    monkeypatch.setattr(loop, "save_resume", note)
+    run(tmp_path, shard, steps=5, validate_every=5)
+    assert saved == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"measured_share": 1.5}, "measured_share is a share"),
+        ({"measured_share": 0.999}, "must leave at least one measured and one simulated"),
+        ({"warmup_steps": 0}, "warmup_steps must be at least 1"),
+        ({"hidden": -0.1}, "hidden is a share"),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_once(tmp_path, shard, recording, wrong, said):
+    with pytest.raises(InputError, match=said):
+        run(tmp_path, shard, measured=[str(recording)], **wrong)
 
 
 def test_landmarks_go_missing_at_random(tmp_path):
