@@ -220,13 +220,12 @@ def start_from(model: D3Pose, trained: D3Pose) -> None:
     foreign += [
         name for name in theirs if name not in ours or theirs[name].shape != ours[name].shape
     ]
-    if not foreign:
-        model.load_state_dict(theirs, strict=False)
-    else:
+    if foreign:
         raise InputError(
             f"initial_weights are of another network: {foreign[:3]} do not fit; "
             "give `network` the sizes that the weights have"
         )
+    model.load_state_dict(theirs, strict=False)
 
 
 def draw(
