@@ -102,7 +102,7 @@ class TransformBuffer:
             self._links.move_to_end(child)
             if not static and len(self._links) > MAX_FRAMES:
                 moving = [name for name, one in self._links.items() if not one.static]
-                for oldest in moving[: len(moving) - MAX_FRAMES]:
+                for oldest in moving[: max(0, len(moving) - MAX_FRAMES)]:
                     del self._links[oldest]
             self._changed.notify_all()
         return before if before != parent else ""

@@ -121,7 +121,10 @@ def test_many_static_frames_push_no_moving_one_out():
     for k in range(MAX_FRAMES + 50):
         buffer.insert("base", f"link_{k}", 0, shift(k), static=True)
     buffer.insert("odom", "base", S, shift(5), static=False)
+    for k in range(MAX_FRAMES // 2 + 100):
+        buffer.insert("odom", f"body_{k}", S, shift(k), static=False)
     np.testing.assert_allclose(buffer.lookup("odom", "link_2", S).translation, (7, 0, 0))
+    np.testing.assert_allclose(buffer.lookup("odom", "body_0", S).translation, (0, 0, 0))
 
 
 def test_every_frame_knows_where_it_is_in_itself():
