@@ -13,7 +13,7 @@ from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.landmark_models import FULL
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, Summary
-from d3pose_core.recordings import check_not_overwritten, remove_results
+from d3pose_core.recordings import check_not_overwritten
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.resume import ResumableRun, settings_of
 from d3pose_core.runtime import AUTO
@@ -69,9 +69,6 @@ def run_clip(
         landmarks=options.landmarks,
     )
     run = ResumableRun(options.out, settings_of(options, options.clip), options.resume)
-    if not options.resume:
-        # A run that fails must leave no mixture of its results with an earlier one's.
-        remove_results(options.out)
     table, statistics, fps = _recover(recovery, clip, intrinsics, bars, run)
     files = [options.out / "people.npz"]
     table.save(files[0])

@@ -16,7 +16,7 @@ from typing import Any
 from d3pose_core.errors import D3PoseError, InputError
 from d3pose_core.output_names import own_folder, remove_folder
 from d3pose_core.recording import PeopleRecorder, PeopleTable, RunStatistics, package_version
-from d3pose_core.recordings import fingerprint, model_identity
+from d3pose_core.recordings import fingerprint, model_identity, remove_results
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.snapshot import load_snapshot, save_snapshot
 
@@ -53,7 +53,7 @@ class ResumableRun:
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any], resume: bool) -> None:
-        """Finds what an earlier run left in `out`, or, without `resume`, removes it.
+        """Finds what an earlier run left in `out`, or, without `resume`, removes it and its results.
 
         Args:
             settings: plain values that the results depend on.
@@ -72,7 +72,9 @@ class ResumableRun:
         self.next_frame = 0
         self.details: list[dict[str, Any]] = []
         if not resume:
+            # A run that fails must leave no mixture of its results with an earlier one's.
             remove_folder(self._folder)
+            remove_results(out)
         elif self._state.is_file():
             self._load()
 

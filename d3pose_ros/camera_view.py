@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo
 
 from d3pose_core.camera import Intrinsics
 from d3pose_ros import calibration
+from d3pose_ros.frame_names import name_other_frames
 from d3pose_ros.parameters import NodeParameters
 
 NO_CAMERA_INFO = "no_camera_info"
@@ -79,9 +80,9 @@ class CameraView:
         It is used nonetheless: simulators name the camera's body in one and its optical frame in the other.
         """
         info_frame = self._camera_info.header.frame_id if self._camera_info is not None else ""
-        frames = (info_frame.lstrip("/"), image_frame.lstrip("/"))
-        if not all(frames) or frames[0] == frames[1]:
+        if not name_other_frames(info_frame, image_frame):
             return False
+        frames = (info_frame.lstrip("/"), image_frame.lstrip("/"))
         if frames != self._frames_said and self._may_log("other_frame"):
             self._frames_said = frames
             self._warn(

@@ -11,6 +11,7 @@ from d3pose_core.camera import Intrinsics
 from d3pose_core.depth import DepthCorrection, DepthImage
 from d3pose_core.recovery import RecoveredPerson
 from d3pose_ros.depth_input import DepthBuffer, to_depth
+from d3pose_ros.frame_names import name_other_frames
 from d3pose_ros.image_error import ImageError
 from d3pose_ros.parameters import NodeParameters
 
@@ -64,8 +65,7 @@ class DepthStage:
             return None
         try:
             depth = to_depth(message)
-            frames = message.header.frame_id.lstrip("/"), frame_id.lstrip("/")
-            if all(frames) and frames[0] != frames[1]:
+            if name_other_frames(message.header.frame_id, frame_id):
                 raise ImageError(
                     OTHER_FRAME,
                     f"the depth image was taken in {message.header.frame_id!r} and the image in "

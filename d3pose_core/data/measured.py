@@ -15,16 +15,15 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.motions import MotionWindows, mirror, turned_a_little
-from d3pose_core.data.rendered import RenderedSet
+from d3pose_core.data.rendered import RenderedSet, facing_landmarks
 from d3pose_core.data.simulator import TrainingBatch, Truth
 from d3pose_core.errors import InputError
-from d3pose_core.model.view import look_at_rotation, project
-from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR, LANDMARK_NAMES
+from d3pose_core.model.view import project
+from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 
 _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
 _LEAST_SEEN = 0.5
-_HIPS = [LANDMARK_NAMES.index(name) for name in ("left_hip", "right_hip")]
 _NEAREST_M = 0.3
 _DEPTH_SLOPE = 0.7  # of metric landmarks' depth on the true one, docs/observation_errors.md
 _ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
@@ -84,24 +83,24 @@ def reposed(
     seen, truth = batch.observations, batch.truth
     frames = truth.rotations.shape[1]
     betas = torch.randn(truth.betas.shape, generator=rng).clamp(-2.5, 2.5)
-    changed = Truth(
-        turned_a_little(truth.rotations, rng), betas, truth.pelvis, truth.joints, truth.contact
+    rotations = turned_a_little(truth.rotations, rng)
+
+    def pose(rotations: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of all frames in a row, as the body takes it."""
+        shapes = betas.repeat_interleave(frames, 0)
+        transl = truth.pelvis.flatten(0, 1) - body.joints_rest(shapes)[:, 0]
+        return rotations.flatten(0, 1), shapes, transl
+
+    changed = pose(rotations, betas)
+    joints = body.joints_matrices(*changed).unflatten(0, (-1, frames))
+    before, after = (
+        body.landmarks_matrices(*each).unflatten(0, (-1, frames))
+        for each in (pose(truth.rotations, truth.betas), changed)
     )
-
-    def placed(of: Truth) -> tuple[Tensor, Tensor]:
-        """Joints [B, T, 24, 3] and landmarks [B, T, 33, 3]."""
-        shapes = of.betas.repeat_interleave(frames, 0)
-        transl = of.pelvis.flatten(0, 1) - body.joints_rest(shapes)[:, 0]
-        flat = (of.rotations.flatten(0, 1), shapes, transl)
-        joints, landmarks = body.joints_matrices(*flat), body.landmarks_matrices(*flat)
-        return joints.unflatten(0, (-1, frames)), landmarks.unflatten(0, (-1, frames))
-
-    _, before = placed(truth)
-    joints, after = placed(changed)
     use = which[:, None] & seen.seen  # reports of unseen frames are zero
     # Landmarks beside the camera or behind it move anywhere.
     sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > _NEAREST_M)
-    metric = torch.where(sane[..., None], _facing(after) - _facing(before), 0.0)
+    metric = torch.where(sane[..., None], facing_landmarks(after) - facing_landmarks(before), 0.0)
     metric = metric * torch.tensor([1.0, 1.0, _DEPTH_SLOPE])
     ray = torch.where(sane[..., None], project(after) - project(before), 0.0)
     distance = truth.pelvis[..., 2:].clamp_min(_NEAREST_M)
@@ -119,17 +118,11 @@ def reposed(
         ),
         replace(
             truth,
-            rotations=pick(changed.rotations, truth.rotations),
+            rotations=pick(rotations, truth.rotations),
             betas=pick(betas, truth.betas),
             joints=pick(joints, truth.joints),
         ),
     )
-
-
-def _facing(landmarks: Tensor) -> Tensor:
-    """[B, T, 33, 3] about the middle of the hips, in a camera turned at it: as metric landmarks are."""
-    middle = landmarks[..., _HIPS, :].mean(-2)
-    return (landmarks - middle[..., None, :]) @ look_at_rotation(project(middle))
 
 
 def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:

@@ -161,13 +161,14 @@ class RenderedSet:
         return out
 
     def facing_landmarks(self) -> Tensor:
-        """True landmarks about the mid-hip in a camera turned at it: [C, T, 33, 3] m.
+        """What the metric landmarks ought to be: [C, T, 33, 3] m."""
+        return facing_landmarks(self.true_landmarks)
 
-        What the metric landmarks ought to be.
-        """
-        middle = self.true_landmarks[..., _HIPS, :].mean(-2)
-        turn = look_at_rotation(project(middle))
-        return (self.true_landmarks - middle[..., None, :]) @ turn
+
+def facing_landmarks(landmarks: Tensor) -> Tensor:
+    """Landmarks [..., 33, 3] of the optical frame about the mid-hip, in a camera turned at it, m."""
+    middle = landmarks[..., _HIPS, :].mean(-2)
+    return (landmarks - middle[..., None, :]) @ look_at_rotation(project(middle))
 
 
 def landmark_scores(recorded: RenderedSet) -> dict[str, float]:

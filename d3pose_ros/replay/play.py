@@ -56,6 +56,7 @@ class BagPublisher(Node):
         with open_bag(bag) as reader:
             for connection in reader.connections:
                 self._add(connection)
+        self._first_image = self._find_first_image() if stamp_now else None
 
     def _add(self, connection: Connection) -> None:
         """Several connections of one topic, from several publishers, share ours."""
@@ -84,16 +85,16 @@ class BagPublisher(Node):
         """The whole bag once, `rate` times as fast as it was recorded."""
         start_s = 0.0
         first_ns: int | None = None
-        first_image = self._first_image() if self._stamp_now else None
         moved: _MovedStamps | None = None
         for topic, received_ns, data in self._messages():
             if first_ns is None:
                 first_ns = received_ns
                 # Not before: opening a large bag takes a while.
                 start_s = time.monotonic()
-                if first_image is not None:
-                    shown_ns = time.time_ns() + round((first_image.received_ns - first_ns) / rate)
-                    moved = _MovedStamps(first_image.stamp_ns, shown_ns, rate)
+                if self._first_image is not None:
+                    image_ns, stamp_ns = self._first_image
+                    shown_ns = time.time_ns() + round((image_ns - first_ns) / rate)
+                    moved = _MovedStamps(stamp_ns, shown_ns, rate)
                 self._say_time(first_ns)
             due_s = start_s + (received_ns - first_ns) * 1e-9 / rate
             while (now_s := time.monotonic()) < due_s:
@@ -103,18 +104,20 @@ class BagPublisher(Node):
             if moved is not None and topic in self._stamped and stamp_of(data) > 0:
                 data = with_stamp(data, moved.now_ns(stamp_of(data)))
             elif moved is not None and topic in self._transforms:
-                self._topics[topic].publish(moved.transforms(data, self._transforms[topic]))
-                continue
+                data = moved.transforms(data, self._transforms[topic])
             self._topics[topic].publish(data)
 
-    def _first_image(self) -> _Stamped | None:
-        """The first image that has a stamp: other topics' first may be of any time, or of none."""
+    def _find_first_image(self) -> tuple[int, int] | None:
+        """When the first image with a stamp was recorded, and its stamp, ns.
+
+        Other topics' first may be of any time, or of none.
+        """
         with open_bag(self._bag) as reader:
             images = [c for c in reader.connections if c.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE)]
             for _, received_ns, data in reader.messages(images) if images else ():
                 stamp_ns = stamp_of(bytes(data))
                 if stamp_ns > 0:
-                    return _Stamped(received_ns, stamp_ns)
+                    return received_ns, stamp_ns
         return None
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
@@ -129,14 +132,6 @@ class BagPublisher(Node):
         clock = Clock()
         clock.clock.sec, clock.clock.nanosec = divmod(time_ns, 10**9)
         self._clock_publisher.publish(clock)
-
-
-@dataclass(frozen=True)
-class _Stamped:
-    """When a message was recorded, and what its header says."""
-
-    received_ns: int
-    stamp_ns: int
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from d3pose_core.errors import InputError
 from d3pose_core.landmark_models import FULL
 from d3pose_core.overlay import write_overlay
 from d3pose_core.recording import Summary
-from d3pose_core.recordings import check_not_overwritten, remove_results
+from d3pose_core.recordings import check_not_overwritten
 from d3pose_core.recovery import MeshRecovery
 from d3pose_core.resume import ResumableRun, settings_of
 from d3pose_core.runtime import AUTO
@@ -97,9 +97,6 @@ def run_replay(
         )
         settings = settings_of(options, options.bag) | {"image": topic.name, "camera": source}
         run = ResumableRun(options.out, settings, options.resume)
-        if not options.resume:
-            # A run that fails must leave no mixture of its results with an earlier one's.
-            remove_results(options.out)
         with bars(images.frame_count, "replay", "image") as bar:
             replayed = replay_offline(images, recovery, bag, bar.update, run)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from d3pose_core.errors import InputError
 from d3pose_ros.bag import open_bag, read_bag
+from d3pose_ros.frame_names import name_other_frames
 from d3pose_ros.images import SUPPORTED_ENCODINGS
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -96,8 +97,8 @@ def choose_info_topic(path: Path, image_topic: str, name: str | None) -> str | N
         return beside
     if len(infos) != 1:
         return None
-    frames = [first_frame_id(path, topic).lstrip("/") for topic in (infos[0], image_topic)]
-    if all(frames) and frames[0] != frames[1]:
+    frames = [first_frame_id(path, topic) for topic in (infos[0], image_topic)]
+    if name_other_frames(*frames):
         raise InputError(
             f"the only camera_info of the bag, {infos[0]}, is of {frames[0]!r}, and the images are of "
             f"{frames[1]!r}: give --camera-info {infos[0]} if it is their camera's, else --hfov or "
