@@ -35,7 +35,7 @@ from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObse
 from d3pose_core.runtime import AUTO
 from d3pose_core.runtime.choice import StepRuntime, open_runtime
 from d3pose_core.sides import LOST_S, SideVotes, keep_sides
-from d3pose_core.skeleton import NUM_JOINTS, NUM_LANDMARKS
+from d3pose_core.skeleton import NUM_JOINTS, NUM_LANDMARKS, RIVALS
 from d3pose_core.smoothing import OneEuroFilter
 
 # A person out of sight for longer starts afresh: the network was trained on gaps of this length.
@@ -337,6 +337,7 @@ class MeshRecovery:
             return rows(values, NUM_LANDMARKS, *shape)
 
         rays = [None if o is None else intrinsics.rays(o.keypoints) for o in observations]
+        rivals = [None if o is None else intrinsics.rays(o.rivals) for o in observations]
         steps = [np.asarray(stamp_s - track.stamp_s) for track in tracks]
         seen = torch.tensor([[o is not None] for o in observations])
         return ObservationBatch(
@@ -346,6 +347,8 @@ class MeshRecovery:
             visibility=field("visibility"),
             presence=field("presence"),
             certainty=field("certainty"),
+            rival_rays=rows(rivals, NUM_LANDMARKS, RIVALS, 2),
+            rival_certainty=field("rival_certainty", RIVALS),
             seen=seen,
             step_s=rows(steps),
         )

@@ -81,7 +81,10 @@ def the_other_way_round(
 
     exchanged = {
         name: pick(getattr(seen, name)[:, :, mirror], getattr(seen, name))
-        for name in ("rays", "visibility", "presence", "certainty")
+        for name in (
+            *("rays", "visibility", "presence", "certainty"),
+            *("rival_rays", "rival_certainty"),
+        )
     }
     x, y, z = seen.landmarks[:, :, mirror].unbind(-1)
     landmarks = torch.stack([x, y, z * depth[..., None]], -1)

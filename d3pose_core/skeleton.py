@@ -83,6 +83,7 @@ LANDMARK_NAMES: tuple[str, ...] = (
     "right_foot_index",
 )
 NUM_LANDMARKS = len(LANDMARK_NAMES)
+RIVALS = 2  # other places that an observation may name for each landmark
 
 
 def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:

@@ -285,8 +285,14 @@ def test_who_comes_out_as_nan_is_left_out_and_begun_anew(recovery, observer):
 
 def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch):
     rng = np.random.default_rng(5)
-    names = ("visibility", "presence", "certainty")
-    told = {name: rng.uniform(0.4, 1.0, 33).astype(np.float32) for name in names}
+    shapes = {
+        "visibility": (33,),
+        "presence": (33,),
+        "certainty": (33,),
+        "rival_certainty": (33, 2),
+    }
+    told = {name: rng.uniform(0.4, 1.0, s).astype(np.float32) for name, s in shapes.items()}
+    told["rivals"] = rng.uniform(0.0, 400.0, (33, 2, 2)).astype(np.float32)
     shown = []
     step = recovery.step.step
 
@@ -296,5 +302,7 @@ def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch)
 
     monkeypatch.setattr(recovery.step, "step", watched_step)
     run(recovery, observer, [replace(standing_person(0), **told)], 1)
+    rays = shown[0].rival_rays[0, 0].numpy()
+    np.testing.assert_allclose(rays, CAMERA.rays(told.pop("rivals")), atol=1e-6)
     for name, values in told.items():
         np.testing.assert_array_equal(getattr(shown[0], name)[0, 0].numpy(), values, err_msg=name)

@@ -39,6 +39,7 @@ from d3pose_core.data.random_processes import (
     smoothed,
     telegraph,
 )
+from d3pose_core.data.rivals import draw_rivals
 from d3pose_core.data.sight import Sight, hidden_by_own_body, outside_image
 from d3pose_core.data.stance import PERSON_M, Stance, hats
 from d3pose_core.model.tokens import ObservationBatch
@@ -100,7 +101,7 @@ def report_landmarks(
     realism = realism or Realism()
     statistics = realism.statistics or fitted_statistics()
     stance = Stance.of(truth)
-    rays = project(truth)
+    true_rays = rays = project(truth)
     half_size = torch.stack([cameras.half_width, cameras.half_height], -1)
     if covered is None:
         covered = _lost_limbs(times_s, rng)
@@ -149,12 +150,19 @@ def report_landmarks(
     visibility, presence = _confidences(numbers, sight, statistics)
     image_error = (rays - meant_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
     certainty = draw_certainty(image_error, mistaken, times_s, rng)
+    height = (PERSON_M / stance.distance)[..., None, None]
+    apart, rival_certainty = draw_rivals((rays - true_rays) / height, certainty, times_s, rng)
+    rival_rays = rays[..., None, :] + apart * height[..., None]
     seen = _found(in_view, times_s, statistics, rng)
     if realism.errors == 0:
         seen = in_view > IN_VIEW_KNOTS[1]
+        rival_certainty = torch.zeros_like(rival_certainty)
     step = torch.diff(times_s, dim=1, prepend=times_s[:, :1])
     hint = hint / stance.distance[..., None]
-    return ObservationBatch(rays, hint, metric, visibility, presence, certainty, seen, step)
+    return ObservationBatch(
+        *(rays, hint, metric, visibility, presence, certainty),
+        *(rival_rays, rival_certainty, seen, step),
+    )
 
 
 def _lost_limbs(times_s: Tensor, rng: torch.Generator) -> Tensor:

@@ -113,6 +113,7 @@ def reposed(
         replace(
             seen,
             rays=seen.rays + ray,
+            rival_rays=seen.rival_rays + ray[..., None, :],
             landmarks=seen.landmarks + metric,
             depth_hint=seen.depth_hint + hint,
         ),
@@ -138,7 +139,12 @@ def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:
     rotations = truth.rotations.clone()
     rotations[:, :, 0] = turn @ rotations[:, :, 0]
     return TrainingBatch(
-        replace(seen, rays=seen.rays @ back[..., :2, :2], landmarks=seen.landmarks @ back),
+        replace(
+            seen,
+            rays=seen.rays @ back[..., :2, :2],
+            rival_rays=seen.rival_rays @ back[:, :, None, :2, :2],
+            landmarks=seen.landmarks @ back,
+        ),
         replace(
             truth,
             rotations=rotations,
@@ -163,10 +169,11 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
     observations = replace(
         seen,
         rays=pick(seen.rays[:, :, landmark] * flip2, seen.rays),
+        rival_rays=pick(seen.rival_rays[:, :, landmark] * flip2, seen.rival_rays),
         landmarks=pick(seen.landmarks[:, :, landmark] * flip3, seen.landmarks),
         **{
             name: pick(getattr(seen, name)[:, :, landmark], getattr(seen, name))
-            for name in ("depth_hint", "visibility", "presence", "certainty")
+            for name in ("depth_hint", "visibility", "presence", "certainty", "rival_certainty")
         },
     )
     moved = mirror(MotionWindows(truth.rotations, truth.pelvis), which)

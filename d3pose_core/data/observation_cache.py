@@ -18,8 +18,9 @@ from d3pose_core.errors import InputError
 from d3pose_core.observe.observation import PersonObservation
 from d3pose_core.output_names import file_name
 from d3pose_core.recording import atomic_path
+from d3pose_core.skeleton import RIVALS
 
-FORMAT = 2  # 1 had no certainties
+FORMAT = 3  # 1 had no certainties, 2 no rivals
 _COLUMNS: dict[str, tuple[tuple[int, ...], type]] = {
     "track_id": ((), np.int64),
     "keypoints": ((33, 2), np.float32),
@@ -28,6 +29,8 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], type]] = {
     "visibility": ((33,), np.float32),
     "presence": ((33,), np.float32),
     "certainty": ((33,), np.float32),
+    "rivals": ((33, RIVALS, 2), np.float32),
+    "rival_certainty": ((33, RIVALS), np.float32),
     "score": ((), np.float32),
     "box": ((4,), np.float32),
 }

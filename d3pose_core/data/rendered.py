@@ -53,6 +53,8 @@ class RenderedSet:
     visibility: Tensor  # [C, T, 33] reported
     presence: Tensor  # [C, T, 33] reported
     certainty: Tensor  # [C, T, 33] reported
+    rival_rays: Tensor  # [C, T, 33, RIVALS, 2] reported; 0 where there is none
+    rival_certainty: Tensor  # [C, T, 33, RIVALS] reported; 0: there is none
     score: Tensor  # [C, T] reported
     seen: Tensor  # [C, T] bool: the person was reported
     stray: Tensor  # [C, T] bool: something else was reported as a person (and not recorded)
@@ -98,7 +100,7 @@ class RenderedSet:
     def save(self, path: str | Path) -> None:
         """Positions as float32, confidences as float16."""
         arrays = {f.name: getattr(self, f.name).numpy() for f in fields(self)}
-        for name in ("visibility", "presence", "certainty", "score"):
+        for name in ("visibility", "presence", "certainty", "rival_certainty", "score"):
             arrays[name] = arrays[name].astype(np.float16)
         np.savez_compressed(path, **arrays)
 
@@ -135,6 +137,8 @@ class RenderedSet:
             self.visibility,
             self.presence,
             self.certainty,
+            self.rival_rays,
+            self.rival_certainty,
             self.seen,
             step,
         )

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from d3pose_core.model.sightings import believed
 from d3pose_core.model.skeleton_points import SkeletonPoints
 from d3pose_core.model.tokens import CERTAINTY, FRAME_FEATURES, LANDMARK_FEATURES, Tokens
-from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS, RIVALS
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
-_MISS_FEATURES = 5  # in the image 2, in metres 3
+_MISS_FEATURES = (
+    7  # in the image 2, in metres 3, in the image of where the landmark most likely is 2
+)
 _HIDDEN_WIDTH = 256
 # Beyond this a landmark is wrong rather than the pose; in units of the features.
 LARGEST_MISS = 2.0
@@ -31,6 +34,8 @@ class Observed:
     visible: Tensor  # [B, T, 33] bool: may be compared
     certainty: Tensor  # [B, T, 33] 0..1
     rays: Tensor  # [B, T, 33, 2] in the view camera, over the person's size
+    rivals: Tensor  # [B, T, 33, RIVALS, 2] from there to where else it may be
+    rival_certainty: Tensor  # [B, T, 33, RIVALS] 0..1; 0: there is none
     metric: Tensor  # [B, T, 33, 3] m, mid-hip origin
     size: Tensor  # [B, T] angular size, of the view camera
 
@@ -41,12 +46,15 @@ OBSERVED_SIZE = NUM_LANDMARKS * (LANDMARK_FEATURES + 1) + FRAME_FEATURES
 def observed(tokens: Tokens) -> Observed:
     visible = tokens.visible
     landmarks = tokens.landmark_features.where(visible[..., None], 0.0)
+    rivals = landmarks[..., CERTAINTY + 1 :].unflatten(-1, (RIVALS, 3))
     parts = [landmarks.flatten(2), visible.to(landmarks.dtype), tokens.frame_features]
     return Observed(
         torch.cat(parts, -1),
         visible,
         (landmarks[..., CERTAINTY] + 1) / 2,  # it is -1 to 1, see `tokens.tokenize`
         landmarks[..., :2],
+        rivals[..., :2],
+        rivals[..., 2],
         landmarks[..., 3:6] / 2,  # metres again, see `tokens.tokenize`
         tokens.view.size,
     )
@@ -91,10 +99,11 @@ def pelvis_of_place(place: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
 def misses(
     guess: tuple[Tensor, Tensor, Tensor], seen: Observed, skeleton: SkeletonPoints
 ) -> Tensor:
-    """Observed less guessed landmarks, [B, T, 33, 5]; zero where hidden.
+    """Observed less guessed landmarks, [B, T, 33, 7]; zero where hidden.
 
-    The first two numbers are in the image, in units of the person's size; the others in metres, about the
-    mid-hip, in the view camera's axes.
+    The first two numbers are in the image, in units of the person's size; the next three in metres, about the
+    mid-hip, in the view camera's axes; the last two as the first, of the place that the guess makes
+    the likeliest.
     """
     with torch.autocast(
         seen.rays.device.type, enabled=False
@@ -108,6 +117,8 @@ def misses(
         there = points + pelvis[:, :, None]
         rays = there[..., :2] / there[..., 2:].clamp_min(0.2) / seen.size[..., None, None]
         metric = points - points[:, :, _HIPS].mean(2, keepdim=True)
-        miss = torch.cat([seen.rays - rays, seen.metric - metric], -1)
+        miss = seen.rays - rays
+        likely, _ = believed(miss, seen.certainty, seen.rivals, seen.rival_certainty)
+        miss = torch.cat([miss, seen.metric - metric, likely], -1)
         miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS)
         return miss.where(seen.visible[..., None], 0.0)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from d3pose_core.array_file import read_arrays
 from d3pose_core.model.correction import LARGEST_MISS, Observed, pelvis_of_place
+from d3pose_core.model.sightings import FREEDOM, believed, variance
 from d3pose_core.model.skeleton_points import ANCESTORS, SkeletonPoints
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS
 
@@ -25,14 +26,6 @@ POSE_ERRORS = Path(__file__).with_name("pose_errors.npz")
 # Joints that carry a landmark or lead to one that does: all but the hands, which come last.
 FITTED_JOINTS = JOINT_NAMES.index("left_hand")
 FIT_SIZE = 3 * FITTED_JOINTS + 3
-# A landmark whose certainty is c usually errs in the image by USUAL_MISS * (c / (1 - c)) ** BY_ODDS, in units
-# of the person's size (about 7 cm for a half); c is taken from LEAST_CERTAINTY to 1 - LEAST_CERTAINTY. These
-# and the next two are what serves people of the validation best.
-USUAL_MISS = 0.13
-BY_ODDS = -0.8
-LEAST_CERTAINTY = 0.1
-# Errors have heavy tails: those of Student's t with so many degrees of freedom.
-FREEDOM = 8.0
 # Landmarks err together, in a frame and from frame to frame: so many of them say as much as one.
 ALIKE = 2.0
 # Landmarks nearer than this share of the pelvis' distance count as so near: they would be all that matters.
@@ -72,9 +65,12 @@ class Fit(nn.Module):
                 `decoder.PoseHead`. No gradient flows back into it.
         """
         with torch.autocast(seen.rays.device.type, enabled=False):
-            rotations, place, betas, rays, size, visible, certainty = (
+            rotations, place, betas, rays, size, visible, certainty, *rivals = (
                 value.detach().flatten(0, 1)
-                for value in (*guess, seen.rays, seen.size, seen.visible, seen.certainty)
+                for value in (
+                    *(*guess, seen.rays, seen.size, seen.visible, seen.certainty),
+                    *(seen.rivals, seen.rival_certainty),
+                )
             )
             rotations, place, betas = (x.to(rays.dtype) for x in (rotations, place, betas))
             world, points = skeleton.posed(rotations, betas)
@@ -82,6 +78,8 @@ class Fit(nn.Module):
             jacobian, miss = self._linearised(
                 self.definition @ points, joints, place, rays, size[:, None]
             )
+            miss, certainty = believed(miss.transpose(1, 2), certainty, *rivals)
+            miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS).transpose(1, 2)
             weight = self._weight(miss, certainty) * visible  # [N, 33]
             step = self._most_likely(jacobian, miss, weight)
             turn, shift = step.split([3 * FITTED_JOINTS, 3], -1)
@@ -100,7 +98,7 @@ class Fit(nn.Module):
         z = torch.maximum(z, NEAREST * pelvis[:, 2:])
         x, y, nearness = x / z, y / z, 1 / (z * size)  # [N, 33]
         image = torch.stack([x, y], 1) / size[..., None]
-        miss = (rays.transpose(1, 2) - image).clamp(-LARGEST_MISS, LARGEST_MISS)
+        miss = rays.transpose(1, 2) - image
 
         # A joint's turn w moves what lies at v from it by w × v. That the definition mixes a little of other
         # landmarks into each is left out here.
@@ -118,8 +116,7 @@ class Fit(nn.Module):
 
     def _weight(self, miss: Tensor, certainty: Tensor) -> Tensor:
         """[N, 33] one over the variance that a landmark's miss [N, 2, 33] is taken to have."""
-        certainty = certainty.clamp(LEAST_CERTAINTY, 1 - LEAST_CERTAINTY)
-        usual = (USUAL_MISS * (certainty / (1 - certainty)) ** BY_ODDS).square()
+        usual = variance(certainty)
         robust = (FREEDOM + 2) / (FREEDOM + miss.square().sum(1) / usual)
         return robust / usual / ALIKE
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.model.view import ViewCamera, look_at_rotation, view_rays
-from d3pose_core.skeleton import LANDMARK_NAMES
+from d3pose_core.skeleton import LANDMARK_NAMES, RIVALS
 
 # The order of the first stage's slots. Neighbours merge, windows of six are one part of the body.
 FRAME_SLOT, FILLER_SLOT = "frame", "filler"
@@ -24,8 +24,9 @@ SLOT_ORDER: tuple[str, ...] = (
     *("left_hip", "left_knee", "left_ankle", "left_heel", "left_foot_index", FILLER_SLOT),
     *("right_hip", "right_knee", "right_ankle", "right_heel", "right_foot_index", FILLER_SLOT),
 )
-# Position 2, depth hint 1, metric landmark 3, visibility 1, presence 1, certainty 1.
-LANDMARK_FEATURES = 9
+# Position 2, depth hint 1, metric landmark 3, visibility 1, presence 1, certainty 1; of each rival, how far
+# from the landmark it is, 2, and its certainty 1.
+LANDMARK_FEATURES = 9 + 3 * RIVALS
 CERTAINTY = 8  # the feature's place
 FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
 
@@ -47,6 +48,10 @@ class ObservationBatch:
     visibility: Tensor  # [B, T, 33] 0..1
     presence: Tensor  # [B, T, 33] 0..1
     certainty: Tensor  # [B, T, 33] 0..1
+    rival_rays: (
+        Tensor  # [B, T, 33, RIVALS, 2] where else the landmark may be, see `blazepose.rivals`
+    )
+    rival_certainty: Tensor  # [B, T, 33, RIVALS] 0..1; 0: there is none, and its ray is never read
     seen: Tensor  # [B, T] bool
     step_s: Tensor  # [B, T] seconds since the frame before (any value at a track's first frame)
 
@@ -80,6 +85,12 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
     spread = (rays[..., CORE_LANDMARKS, :].square().sum(-1, keepdim=True) * weight).sum((-2, -1))
     size = spread.where(batch.seen, 1.0).sqrt().clamp_min(1e-4)
 
+    is_rival = batch.rival_certainty > 0
+    apart = view_rays(batch.rival_rays.flatten(2, 3), rotation).unflatten(2, is_rival.shape[2:])
+    apart = (apart - rays[..., None, :]) / size[..., None, None, None]
+    rivals = torch.cat([apart, batch.rival_certainty[..., None]], -1).where(
+        is_rival[..., None], 0.0
+    )
     landmark_features = torch.cat(
         [
             rays / size[..., None, None],
@@ -88,6 +99,7 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
             batch.visibility[..., None] * 2 - 1,
             batch.presence[..., None] * 2 - 1,
             batch.certainty[..., None] * 2 - 1,
+            rivals.flatten(-2),
         ],
         -1,
     )

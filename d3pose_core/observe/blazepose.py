@@ -20,13 +20,17 @@ from d3pose_core.landmark_models import FULL, landmark_file
 from d3pose_core.observe import roi as geometry
 from d3pose_core.observe.observation import Roi
 from d3pose_core.observe.tflite import TfliteNetwork
-from d3pose_core.skeleton import NUM_LANDMARKS
+from d3pose_core.skeleton import NUM_LANDMARKS, RIVALS
 
 _SIDE = 256  # px, the network's input
 _HEATMAP = 64  # cells a side
 _POINTS = 39  # 33 landmarks, 2 alignment points, 4 that are not used
 _REFINE_WINDOW = 7  # heatmap cells a side
 _REFINE_MIN_PEAK = 0.5
+# Of rivals, in heatmap cells: how far they see to be the highest, and how far from the landmark they are.
+_RIVAL_WINDOW = 5
+_RIVAL_APART = 3.0
+_RIVAL_MIN_PEAK = 0.05
 # The network's image depth is its metric depth (correlation 1.00), at 3.6 to 4.0 times the scale that its
 # image x and y have: measured on the demo clip, and held by test_depth_is_in_image_scale.
 _DEPTH_SCALE = 0.26
@@ -42,6 +46,8 @@ class Landmarks:
     visibility: np.ndarray  # [33] 0..1
     presence: np.ndarray  # [33] 0..1
     certainty: np.ndarray  # [33] 0..1
+    rivals: np.ndarray  # [33, RIVALS, 2] px
+    rival_certainty: np.ndarray  # [33, RIVALS] 0..1
     score: float  # 0..1
     next_roi: Roi  # where to look for the same person in the next frame
 
@@ -121,6 +127,7 @@ def decode(outputs: dict[str, np.ndarray], roi: Roi) -> Landmarks:
     # The network sees the person upright; the image does not.
     world = np.concatenate([world[:, :2] @ geometry.rotation(roi).T, world[:, 2:]], axis=1)
     body = slice(0, NUM_LANDMARKS)
+    rival_xy, rival_certainty = rivals(crop_xy[body], outputs["heatmap"][0])
     return Landmarks(
         keypoints=image_xy[body],
         depth_hint=(points[body, 2] * (_DEPTH_SCALE * roi.size / _SIDE)).astype(np.float32),
@@ -128,6 +135,8 @@ def decode(outputs: dict[str, np.ndarray], roi: Roi) -> Landmarks:
         visibility=sigmoid(points[body, 3]),
         presence=sigmoid(points[body, 4]),
         certainty=certainties(crop_xy[body], outputs["heatmap"][0]),
+        rivals=geometry.crop_to_image(rival_xy, roi).astype(np.float32),
+        rival_certainty=rival_certainty,
         score=float(np.clip(outputs["score"].item(), 0.0, 1.0)),
         next_roi=geometry.roi_from_alignment(image_xy[33], image_xy[34]),
     )
@@ -175,6 +184,39 @@ def certainties(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     inside = ((points >= 0) & (points < 1)).all(axis=1)
     there = heatmap[row.clip(0, height - 1), column.clip(0, width - 1), np.arange(len(points))]
     return np.where(inside, sigmoid(there), np.float32(0))
+
+
+def rivals(points: np.ndarray, heatmap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where else each heatmap has a peak: places of which the network chose another, perhaps wrongly.
+
+    Where a landmark is far off, one of them often is where it ought to be (docs/observation_errors.md).
+
+    Args:
+        points: [33, 2] the landmarks, in units of the crop's side (x, y).
+        heatmap: [H, W, P] logits, the landmarks' first.
+
+    Returns:
+        places [33, RIVALS, 2], the highest first, and what the heatmap says there, [33, RIVALS]; a landmark
+        that has fewer has its own place and 0 in the others' stead.
+    """
+    maps = np.ascontiguousarray(heatmap[:, :, : len(points)])
+    size = np.array([maps.shape[1], maps.shape[0]])
+    highest = cv2.dilate(maps, np.ones((_RIVAL_WINDOW, _RIVAL_WINDOW), np.uint8))
+    least = np.log(_RIVAL_MIN_PEAK / (1 - _RIVAL_MIN_PEAK))
+    row, column, landmark = np.nonzero((maps == highest) & (maps >= least))
+    place = np.stack([column, row], axis=1) / size
+    apart = np.linalg.norm((place - points[landmark]) * size, axis=1)
+    logit = maps[row, column, landmark]
+    places = np.repeat(points[:, None], RIVALS, axis=1)
+    certainty = np.zeros((len(points), RIVALS), np.float32)
+    count = np.zeros(len(points), int)
+    for peak in np.argsort(-logit, kind="stable"):
+        of = landmark[peak]
+        if apart[peak] >= _RIVAL_APART and count[of] < RIVALS:
+            places[of, count[of]] = place[peak]
+            certainty[of, count[of]] = sigmoid(logit[peak])
+            count[of] += 1
+    return places, certainty
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+
+from d3pose_core.skeleton import NUM_LANDMARKS, RIVALS
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class PersonObservation:
     certainty: np.ndarray
     score: float  # 0..1: that this is a person at all
     box: np.ndarray  # [4] x0, y0, x1, y1, px: around the landmarks
+    # Where else the image may show it, see `blazepose.rivals`; an observer that can't tell leaves these out.
+    rivals: np.ndarray = field(default_factory=lambda: np.zeros((NUM_LANDMARKS, RIVALS, 2)))  # px
+    # 0..1, highest first; 0: there is none, and its place means nothing.
+    rival_certainty: np.ndarray = field(default_factory=lambda: np.zeros((NUM_LANDMARKS, RIVALS)))
 
 
 @runtime_checkable

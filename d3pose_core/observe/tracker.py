@@ -271,6 +271,8 @@ def _observation(track: Track) -> PersonObservation:
         visibility=found.visibility,
         presence=found.presence,
         certainty=found.certainty,
+        rivals=found.rivals,
+        rival_certainty=found.rival_certainty,
         score=found.score,
         box=landmark_box(found),
     )

@@ -17,6 +17,7 @@ from d3pose_core.model.correction import (
 )
 from d3pose_core.model.decoder import PoseHead
 from d3pose_core.model.skeleton_points import CARRIERS, SkeletonPoints
+from d3pose_core.runtime.frame_sightings import FrameSightings, believed
 from d3pose_core.runtime.frame_view import FrameView
 from d3pose_core.runtime.layers import Affine, constant
 from d3pose_core.skeleton import JOINT_PARENTS, LANDMARK_NAMES, NUM_JOINTS, NUM_LANDMARKS, path_to
@@ -73,6 +74,7 @@ class ToMeet:
 
     landmarks: Tensor  # [B, 5, 33] rays over size, 2, and metres about the mid-hip, 3
     shown: Tensor  # [B, 1, 33] 1 where it may be compared, else 0
+    sightings: FrameSightings
     inverse_size: Tensor  # [B, 1]
     read: tuple[Tensor, ...]  # [B, 256] of each correction's first layer
 
@@ -98,7 +100,7 @@ class PoseCheck(nn.Module):
             torch.cat([layer.weight[:, :OBSERVED_SIZE] for layer in reads]).T,
             torch.cat([layer.bias for layer in reads]),
         )
-        # Misses come by coordinate, [5, 33], where the layer was trained on [33, 5].
+        # Misses come by coordinate, [7, 33], where the layer was trained on [33, 7].
         columns = torch.arange(OBSERVED_SIZE, reads[0].in_features).view(NUM_LANDMARKS, -1)
         order = columns.T.flatten()
         self.read_misses = nn.ParameterList(constant(layer.weight[:, order].T) for layer in reads)
@@ -116,6 +118,7 @@ class PoseCheck(nn.Module):
         return ToMeet(
             features.transpose(1, 2)[:, self.compared] * self.scale,
             view.shown[:, None],
+            view.sightings,
             1 / view.size,
             self.read_observed(everything).split(self.width, 1),
         )
@@ -128,7 +131,9 @@ class PoseCheck(nn.Module):
         """
         head = self.guess if index else self.first_guess
         there = self.points(head(token), meet.inverse_size)
-        miss = (meet.landmarks - there).clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
+        miss = meet.landmarks - there
+        likely, _ = believed(miss[:, :2], meet.sightings)
+        miss = torch.cat([miss, likely], 1).clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
         hidden = torch.addmm(meet.read[index], miss.flatten(1), self.read_misses[index])
         return self.write[index](functional.gelu(hidden))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,19 +10,16 @@ from d3pose_core.model.correction import LARGEST_MISS
 from d3pose_core.model.decoder import PoseHead
 from d3pose_core.model.fit import (
     ALIKE,
-    BY_ODDS,
     FIT_SIZE,
     FITTED_JOINTS,
-    FREEDOM,
-    LEAST_CERTAINTY,
     NEAREST,
-    USUAL_MISS,
     Fit,
 )
 from d3pose_core.model.refinement import LARGEST_SHARE, Refinement
+from d3pose_core.model.sightings import FREEDOM
 from d3pose_core.model.skeleton_points import SkeletonPoints
-from d3pose_core.model.tokens import CERTAINTY
 from d3pose_core.runtime.frame_pose import CarriedPoints, Orthonormal, pelvis_of_place
+from d3pose_core.runtime.frame_sightings import believed
 from d3pose_core.runtime.frame_view import FrameView
 from d3pose_core.runtime.layers import Affine, constant
 from d3pose_core.skeleton import JOINT_PARENTS, NUM_JOINTS, NUM_LANDMARKS
@@ -120,13 +115,9 @@ class FrameFit(nn.Module):
         there = there.reshape(-1, 3, NUM_LANDMARKS + FITTED_JOINTS)
         landmarks, joints = there.split([NUM_LANDMARKS, FITTED_JOINTS], 2)
         jacobian, miss = self._linearised(landmarks, joints, place, view)
-        largest = 1 - 2 * LEAST_CERTAINTY
-        # What is said of a hidden landmark is never read, were it no number.
-        certain = torch.where(view.visible, view.features[..., CERTAINTY], 0.0)[:, None]
-        certain = certain.clamp(-largest, largest)  # [B, 1, 33], -1 to 1
-        log_odds = (certain + 1.0).log() - (certain * -1.0 + 1.0).log()
-        usual = (log_odds * (2 * BY_ODDS) + 2 * math.log(USUAL_MISS)).exp()
-        robust = usual * FREEDOM + (miss * miss).sum(1, keepdim=True)
+        miss, variance = believed(miss, view.sightings)
+        miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS)
+        robust = variance * FREEDOM + (miss * miss).sum(1, keepdim=True)
         root = (view.shown[:, None] * ((FREEDOM + 2) / ALIKE) / robust).sqrt()
         step = self._most_likely(jacobian * root[..., None], miss * root)
         turn, shift = step.split([_TURN, 3], 1)
@@ -147,7 +138,7 @@ class FrameFit(nn.Module):
         image = seen / z  # [B, 2, 33]
         nearness = inverse_size[..., None] / z  # [B, 1, 33]
         rays = view.features[..., :2].transpose(1, 2)
-        miss = (rays - image * inverse_size[..., None]).clamp(-LARGEST_MISS, LARGEST_MISS)
+        miss = rays - image * inverse_size[..., None]
 
         arm = (points[..., None] - joints[:, :, None]) * (nearness[..., None] * self.moves)
         vx, vy, vz = arm.unbind(1)  # [B, 33, joints]

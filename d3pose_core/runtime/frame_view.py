@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from d3pose_core.model.tokens import CORE_LANDMARKS
+from d3pose_core.runtime.frame_sightings import FrameSightings, sightings
 from d3pose_core.runtime.layers import Affine, constant
+from d3pose_core.skeleton import NUM_LANDMARKS, RIVALS
 
 
 @dataclass
@@ -21,6 +23,7 @@ class FrameView:
     shown: Tensor  # [B, 33] the same, 1 or 0
     rotation: Tensor  # [B, 3, 3]
     size: Tensor  # [B, 1]
+    sightings: FrameSightings
 
 
 class Look(nn.Module):
@@ -41,9 +44,12 @@ class Look(nn.Module):
             entries[source, entry] = sign
         fixed[[0, 4]] = 1
         self.entries = Affine(entries.to(like), fixed.to(like))
-        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 6).to(like))
-        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 6).to(like))
-        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 3).to(like))
+        rival = [1.0, 1.0, 0.0] * RIVALS
+        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 6 + rival).to(like))
+        rival = [0.0, 0.0, 1.0] * RIVALS
+        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 6 + rival).to(like))
+        rival = [0.0] * (3 * RIVALS)
+        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 3 + rival).to(like))
 
     def forward(
         self,
@@ -53,6 +59,8 @@ class Look(nn.Module):
         visibility: Tensor,
         presence: Tensor,
         certainty: Tensor,
+        rival_rays: Tensor,
+        rival_certainty: Tensor,
         seen: Tensor,
         step_s: Tensor,
     ) -> FrameView:
@@ -61,23 +69,29 @@ class Look(nn.Module):
         weight = (weight / weight.sum(-1, keepdim=True))[:, None]  # [B, 1, core]
         center = torch.where(seen, (weight @ rays[:, self.core])[:, 0], 0.0)
         rotation = self._rotation(center)
-        points = rays @ rotation[:, :2] + rotation[:, 2:]
-        rays = points[..., :2] / points[..., 2:].clamp_min(0.1)
+        everywhere = torch.cat([rays[:, :, None], rival_rays], 2).flatten(1, 2)
+        points = everywhere @ rotation[:, :2] + rotation[:, 2:]
+        everywhere = points[..., :2] / points[..., 2:].clamp_min(0.1)
+        rays, *rivals = everywhere.reshape(-1, NUM_LANDMARKS, 1 + RIVALS, 2).unbind(2)
         core_rays = rays[:, self.core]
         spread = (weight @ (core_rays * core_rays)).sum(-1)  # [B, 1]
         size = torch.where(seen, spread, 1.0).sqrt().clamp_min(1e-4)
 
         scale = self.by_size / size + self.scale  # [B, LANDMARK_FEATURES]
         confidences = torch.stack([visibility, presence, certainty], -1)
-        features = torch.cat([rays, depth_hint[..., None], landmarks, confidences], -1)
+        parts = [rays, depth_hint[..., None], landmarks, confidences]
+        for rival, certain in zip(rivals, rival_certainty.split(1, 2), strict=True):
+            there = torch.cat([rival - rays, certain], -1)
+            parts.append(torch.where(certain > 0, there, 0.0))
+        features = torch.cat(parts, -1)
         features = features * scale[:, None] + self.offset
         features = torch.where(seen[..., None], features.clamp(-5, 5), 0.0)
         log_step = torch.log(step_s.clamp(1e-3, 10.0) * 30)
         frame_features = torch.cat([center, size.log(), log_step], -1)
         visible = seen & (presence >= self.min_presence)
-        return FrameView(
-            features, frame_features, visible, visible.to(features.dtype), rotation, size
-        )
+        shown = visible.to(features.dtype)
+        places = sightings(torch.where(visible[..., None], features, 0.0))
+        return FrameView(features, frame_features, visible, shown, rotation, size, places)
 
     def _rotation(self, direction: Tensor) -> Tensor:
         """`view.look_at_rotation` of [B, 2], without its angle."""

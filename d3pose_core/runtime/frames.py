@@ -10,7 +10,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
-from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS, RIVALS
 
 OBSERVATION_NAMES = tuple(field.name for field in fields(ObservationBatch))
 PREDICTION_NAMES = tuple(field.name for field in fields(PosePrediction))
@@ -30,6 +30,8 @@ def made_up_frame(people: int, random: torch.Generator) -> ObservationBatch:
         visibility=torch.rand(people, 1, NUM_LANDMARKS, generator=random),
         presence=torch.ones(people, 1, NUM_LANDMARKS),
         certainty=torch.rand(people, 1, NUM_LANDMARKS, generator=random),
+        rival_rays=normal(0.1, NUM_LANDMARKS, RIVALS, 2),
+        rival_certainty=some_rivals(people, 1, random),
         seen=torch.ones(people, 1, dtype=torch.bool),
         step_s=torch.full((people, 1), 1 / 30),
     )
@@ -63,16 +65,26 @@ def moving_people(people: int, frames: int, seed: int = 0) -> ObservationBatch:
     points = points + 0.01 * torch.randn(points.shape, generator=rng)
     hips = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
     landmarks = points - points[:, :, hips].mean(2, keepdim=True)
+    rays = points[..., :2] / points[..., 2:]
+    apart = 0.05 * torch.randn(people, frames, NUM_LANDMARKS, RIVALS, 2, generator=rng)
     return ObservationBatch(
-        rays=points[..., :2] / points[..., 2:],
+        rays=rays,
         depth_hint=landmarks[..., 2] / place[..., 2:],
         landmarks=landmarks,
         visibility=uniform(0.2, 1.0, people, frames, 33),
         presence=uniform(0.2, 1.0, people, frames, 33),
         certainty=uniform(0.2, 1.0, people, frames, 33),
+        rival_rays=rays[..., None, :] + apart,
+        rival_certainty=some_rivals(people, frames, rng),
         seen=torch.rand(people, frames, generator=rng) > 0.03,
         step_s=torch.full((people, frames), 1 / 30),
     )
+
+
+def some_rivals(people: int, frames: int, random: torch.Generator) -> torch.Tensor:
+    """Certainties of rivals, [people, frames, 33, RIVALS]: two thirds of the landmarks have none."""
+    certainty = torch.rand(people, frames, NUM_LANDMARKS, RIVALS, generator=random)
+    return torch.where(certainty > 2 / 3, certainty, 0.0).sort(-1, descending=True).values
 
 
 def in_double(frame: ObservationBatch) -> ObservationBatch:

@@ -10,7 +10,7 @@ from d3pose_core.model.view import look_at_rotation, project
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from test.helpers.motion_shard import simulated
 
-PER_LANDMARK = ("depth_hint", "visibility", "presence", "certainty")
+PER_LANDMARK = ("depth_hint", "visibility", "presence", "certainty", "rival_certainty")
 
 
 def test_mirrored_people_are_seen_on_the_other_side(tmp_path):
@@ -24,6 +24,9 @@ def test_mirrored_people_are_seen_on_the_other_side(tmp_path):
         expected = values[:, :, list(LANDMARK_MIRROR)]
         assert not torch.equal(expected, values), name
         assert torch.equal(getattr(found, name)[which], expected[which]), name
+    for name in ("rays", "rival_rays"):
+        expected = getattr(seen, name)[:, :, list(LANDMARK_MIRROR)] * torch.tensor([-1.0, 1.0])
+        assert torch.equal(getattr(found, name)[which], expected[which]), name
     back = mirrored(mirrored(batch, which), which).observations
     for field in fields(seen):
         there = getattr(seen, field.name)
@@ -36,11 +39,11 @@ def test_reposed_people_are_reported_with_the_errors_of_the_recorded(tmp_path):
     batch = simulated(tmp_path, frames=6)
     which = torch.arange(len(batch.truth.betas)) % 2 == 0
     found = reposed(batch, which, body, rng)
-    for name in ("rays", "landmarks", "depth_hint"):
+    for name in ("rays", "rival_rays", "landmarks", "depth_hint"):
         before, after = getattr(batch.observations, name), getattr(found.observations, name)
         assert torch.equal(before[~which], after[~which]), name
         assert not torch.equal(before[which], after[which]), name
-    for name in ("visibility", "presence", "certainty", "seen", "step_s"):
+    for name in ("visibility", "presence", "certainty", "rival_certainty", "seen", "step_s"):
         assert torch.equal(getattr(batch.observations, name), getattr(found.observations, name))
 
     def landmarks(truth):
@@ -59,9 +62,10 @@ def test_reposed_people_are_reported_with_the_errors_of_the_recorded(tmp_path):
     ]
     torch.testing.assert_close(*errors, atol=1e-5, rtol=0)
     # Metric landmarks move with the body, in depth by what BlazePose reports of it.
-    moved = (found.observations.landmarks - batch.observations.landmarks)[which]
+    those = which[:, None] & seen
+    moved = (found.observations.landmarks - batch.observations.landmarks)[those]
     nose = LANDMARK_NAMES.index("nose")
-    truly = (facing(after) - facing(before))[which]
+    truly = (facing(after) - facing(before))[those]
     torch.testing.assert_close(moved[..., nose, :2], truly[..., nose, :2], atol=1e-5, rtol=0)
     torch.testing.assert_close(moved[..., nose, 2], 0.7 * truly[..., nose, 2], atol=1e-5, rtol=0)
 

@@ -6,7 +6,7 @@ import torch
 from d3pose_core.body.load import load_body
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.model.view import look_at_rotation, project
-from d3pose_core.skeleton import LANDMARK_TO_JOINT
+from d3pose_core.skeleton import LANDMARK_TO_JOINT, RIVALS
 
 
 def exact_recording(clips: int, frames: int) -> RenderedSet:
@@ -33,6 +33,8 @@ def exact_recording(clips: int, frames: int) -> RenderedSet:
         visibility=ones,
         presence=ones,
         certainty=ones,
+        rival_rays=torch.zeros(clips, frames, 33, RIVALS, 2),
+        rival_certainty=torch.zeros(clips, frames, 33, RIVALS),
         score=ones[..., 0],
         seen=ones[..., 0] > 0,
         stray=ones[..., 0] < 0,

@@ -12,7 +12,7 @@ from d3pose_core.model.correction import Observed
 from d3pose_core.model.decoder import sixd_to_rotations
 from d3pose_core.model.fit import FIT_SIZE, FITTED_JOINTS, Fit
 from d3pose_core.model.skeleton_points import SkeletonPoints
-from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES, NUM_LANDMARKS, RIVALS
 
 SIZE = 0.12  # angular, of somebody 3 m away
 PEOPLE = 6
@@ -52,6 +52,8 @@ def seen_at(rays: torch.Tensor) -> Observed:
         visible=torch.ones(shape, dtype=torch.bool),
         certainty=torch.full(shape, 0.9),
         rays=rays,
+        rivals=torch.zeros(*shape, RIVALS, 2),
+        rival_certainty=torch.zeros(*shape, RIVALS),
         metric=torch.zeros(*shape, 3),
         size=torch.full(shape[:2], SIZE),
     )

@@ -134,6 +134,8 @@ def test_what_is_hidden_or_missing_is_never_read(model):
     hidden = (batch.presence < model.config.min_presence) | ~batch.seen[..., None]
     assert hidden.any()
     assert (~batch.seen).any()
+    no_rival = (batch.rival_certainty == 0) | hidden[..., None]
+    assert no_rival.any()
     # A hidden landmark's metric position is features only; its image position also places the view,
     # so that is altered in unseen frames alone.
     wild = torch.full_like(batch.landmarks, 9.0)
@@ -143,6 +145,7 @@ def test_what_is_hidden_or_missing_is_never_read(model):
         landmarks=torch.where(hidden[..., None], wild, batch.landmarks),
         depth_hint=torch.where(hidden, wild[..., 0], batch.depth_hint),
         certainty=torch.where(hidden, torch.nan, batch.certainty),
+        rival_rays=torch.where(no_rival[..., None], torch.nan, batch.rival_rays),
         rays=torch.where(unseen[..., None], wild[..., :2], batch.rays),
     )
     assert largest_difference(stream(model, batch), stream(model, altered)) == 0.0
@@ -160,6 +163,8 @@ def test_every_visible_input_is_read(model):
         "visibility",
         "presence",
         "certainty",
+        "rival_rays",
+        "rival_certainty",
         "step_s",
     ):
         altered = dataclasses.replace(batch, **{name: getattr(batch, name) * 0.7})

@@ -133,6 +133,48 @@ def test_certainty_is_what_the_heatmap_says_where_the_landmark_was_put():
     assert blazepose.certainties(points, heatmap)[5] < 0.02
 
 
+def rivals_reference(points: np.ndarray, heatmap: np.ndarray) -> list[list[tuple[float, int, int]]]:
+    """[33] of (what the map says there, column, row): peaks of a 5 x 5 window away from the landmark."""
+    height, width = heatmap.shape[:2]
+    out = []
+    for i, (x, y) in enumerate(points):
+        found = []
+        for row in range(height):
+            for column in range(width):
+                value = heatmap[row, column, i]
+                near = heatmap[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3, i]
+                apart = np.hypot(column - x * width, row - y * height)
+                if value == near.max() and apart >= 3 and value >= np.log(0.05 / 0.95):
+                    found.append((1 / (1 + np.exp(-value)), column, row))
+        out.append(sorted(found, reverse=True)[:2])
+    return out
+
+
+def test_rivals_are_the_highest_peaks_elsewhere():
+    rng = np.random.default_rng(3)
+    points = rng.uniform(-0.1, 1.1, (33, 2))
+    heatmap = rng.normal(-6, 1.2, (64, 64, 39)).astype(np.float32)
+    heatmap[:, :, 6:8] = -9.0
+    heatmap[60, 63, 6] = -1.0
+    heatmap[20, 30, 8], points[8] = 3.0, (32 / 64, 21 / 64)  # the landmark's own peak is no rival
+    heatmap[50, 10, 8] = 1.0
+    places, certainty = blazepose.rivals(points, heatmap)
+    assert places.shape == (33, 2, 2)
+    counts = set()
+    for i, expected in enumerate(rivals_reference(points, heatmap)):
+        counts.add(len(expected))
+        for rank in range(2):
+            if rank < len(expected):
+                value, column, row = expected[rank]
+                assert certainty[i, rank] == pytest.approx(value, rel=1e-5)
+                np.testing.assert_allclose(places[i, rank], [column / 64, row / 64])
+            else:
+                assert certainty[i, rank] == 0
+                np.testing.assert_array_equal(places[i, rank], points[i])
+    assert counts == {0, 1, 2}
+    np.testing.assert_allclose(places[8, 0], [10 / 64, 50 / 64])
+
+
 def landmark_outputs(crop_px: np.ndarray, world: np.ndarray) -> dict[str, np.ndarray]:
     points = np.zeros((39, 5), np.float32)
     points[:, :2] = crop_px
@@ -152,7 +194,14 @@ def test_landmarks_are_carried_into_a_turned_image():
     crop = np.full((39, 2), 128.0)
     crop[0] = 128, 64  # a quarter of the side above the middle
     crop[34] = 128, 26  # top of the circle: 102 crop px above the hips
-    found = blazepose.decode(landmark_outputs(crop, [0.1, -0.5, 0.2]), roi)
+    outputs = landmark_outputs(crop, [0.1, -0.5, 0.2])
+    outputs["heatmap"][0, 16, 48, 3] = (
+        0.0  # of the side: a quarter from the top, three from the left
+    )
+    found = blazepose.decode(outputs, roi)
+    np.testing.assert_allclose(found.rivals[3, 0], [428, 328], atol=1e-3)
+    np.testing.assert_array_equal(np.argwhere(found.rival_certainty > 0), [[3, 0]])
+    np.testing.assert_allclose(found.rivals[1], [[300, 200]] * 2, atol=1e-3)  # its own place
     np.testing.assert_allclose(found.keypoints[0], [428, 200], atol=1e-3)
     np.testing.assert_allclose(found.keypoints[1], [300, 200], atol=1e-3)
     np.testing.assert_allclose(found.landmarks[0], [0.5, 0.1, 0.2], atol=1e-6)

@@ -27,6 +27,8 @@ def person(x: float, y: float = 240.0, height: float = 200.0, score: float = 0.9
         visibility=np.ones(33, np.float32),
         presence=np.ones(33, np.float32),
         certainty=np.ones(33, np.float32),
+        rivals=np.zeros((33, 2, 2), np.float32),
+        rival_certainty=np.zeros((33, 2), np.float32),
         score=score,
         next_roi=Roi(center, 1.4 * height, 0.0),
     )
@@ -282,6 +284,7 @@ def test_people_are_reported_as_the_network_saw_them():
     seen = person(100)
     names = ("visibility", "presence", "certainty", "depth_hint")
     told = {name: RNG.uniform(0.6, 1.0, 33) for name in names}
+    told |= {"rivals": RNG.uniform(0, 9, (33, 2, 2)), "rival_certainty": RNG.uniform(0, 1, (33, 2))}
     scene.frame([replace(seen, **told)])
     (reported,) = scene.tracker.people(scene.time)
     for name, values in told.items():

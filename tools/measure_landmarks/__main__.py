@@ -12,6 +12,7 @@ from d3pose_core.data.certainty import FITTED as CERTAINTY
 from d3pose_core.data.error_statistics import FITTED
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
+from d3pose_core.data.rivals import FITTED as RIVALS
 from d3pose_core.errors import InputError
 from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 
@@ -39,6 +40,12 @@ def main() -> None:
         from tools.measure_landmarks.certainty import fit_certainty
 
         fit_certainty(RenderedSet.load(*arguments.recordings)).save(arguments.out)
+        print(arguments.out)
+        return
+    if arguments.command == "fit-rivals":
+        from tools.measure_landmarks.rivals import fit_rivals
+
+        fit_rivals(RenderedSet.load(*arguments.recordings)).save(arguments.out)
         print(arguments.out)
         return
     if arguments.command == "compare":
@@ -103,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     certainty.add_argument(
         "--out", type=Path, default=CERTAINTY, help="default: the file that ships"
     )
+    rivals = commands.add_parser("fit-rivals", help="gather where else landmarks may be")
+    rivals.add_argument("recordings", type=Path, nargs="+")
+    rivals.add_argument("--out", type=Path, default=RIVALS, help="default: the file that ships")
     compare = commands.add_parser("compare", help="print measured and simulated errors together")
     compare.add_argument("recordings", type=Path, nargs="+")
     compare.add_argument("--seed", type=int, default=0)

@@ -83,6 +83,7 @@ def shown(studio: Studio, numbers: range, keep: tuple[int, ...]) -> Iterator[tup
 def _row(scene: Scene, watched: Watched, number: int) -> dict[str, np.ndarray]:
     camera = scene.intrinsics
     seen = watched.seen[:, None]
+    rival = watched.rival_certainty[..., None] > 0
     return {
         "rays": np.where(seen[..., None], camera.rays(watched.keypoints), 0.0),
         "depth_hint": watched.depth_hint / camera.fx,
@@ -90,6 +91,8 @@ def _row(scene: Scene, watched: Watched, number: int) -> dict[str, np.ndarray]:
         "visibility": watched.visibility,
         "presence": watched.presence,
         "certainty": watched.certainty,
+        "rival_rays": np.where(rival, camera.rays(watched.rivals), 0.0),
+        "rival_certainty": watched.rival_certainty,
         "score": watched.score,
         "seen": watched.seen,
         "stray": watched.stray,

@@ -10,7 +10,7 @@ from d3pose_core.data.rendered import Start
 from d3pose_core.observe import BlazePoseObserver, PersonObservation
 from d3pose_core.observe.observation import Detection, Roi
 from d3pose_core.observe.roi import ROI_SCALE, roi_box
-from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS, RIVALS
 from tools.measure_landmarks.picture import Camera
 from tools.measure_landmarks.scenes import Scene
 
@@ -21,7 +21,10 @@ _LIMBS = [
     for i, name in enumerate(LANDMARK_NAMES)
     if name.split("_")[-1] in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 ]
-_OF_A_LANDMARK = "keypoints", "depth_hint", "landmarks", "visibility", "presence", "certainty"
+_OF_A_LANDMARK = (
+    *("keypoints", "depth_hint", "landmarks", "visibility", "presence", "certainty"),
+    *("rivals", "rival_certainty"),
+)
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 
 
@@ -43,6 +46,8 @@ class Watched:
     visibility: np.ndarray  # [T, 33]
     presence: np.ndarray  # [T, 33]
     certainty: np.ndarray  # [T, 33]
+    rivals: np.ndarray  # [T, 33, RIVALS, 2] px
+    rival_certainty: np.ndarray  # [T, 33, RIVALS]
     score: np.ndarray  # [T]
     seen: np.ndarray  # [T] bool
     stray: np.ndarray  # [T] bool: somebody was reported, but not where the person is
@@ -62,6 +67,8 @@ def watch(scene: Scene, camera: Camera, observer: ToldObserver, keep=(), seed: i
         visibility=np.zeros((frames, NUM_LANDMARKS), np.float32),
         presence=np.zeros((frames, NUM_LANDMARKS), np.float32),
         certainty=np.zeros((frames, NUM_LANDMARKS), np.float32),
+        rivals=np.zeros((frames, NUM_LANDMARKS, RIVALS, 2), np.float32),
+        rival_certainty=np.zeros((frames, NUM_LANDMARKS, RIVALS), np.float32),
         score=np.zeros(frames, np.float32),
         seen=np.zeros(frames, bool),
         stray=np.zeros(frames, bool),

@@ -1,0 +1,100 @@
+"""Where else BlazePose says a landmark may be, given how far off it has put it.
+
+A landmark far off often has a rival near the truth, one in its place mostly has none, or a faint one. So
+rivals are measured ones, picked from those of landmarks of the same part of the body, with such an error and
+such a certainty (docs/observation_errors.md#rivals): what is picked is new every while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from d3pose_core.data.error_statistics import group_of_landmark, read_fitted, write_fitted
+from d3pose_core.data.random_processes import correlated_noise
+from d3pose_core.skeleton import NUM_LANDMARKS
+
+FITTED = Path(__file__).with_name("rivals.npz")
+# Between the kinds of landmarks that are told apart: image errors in person heights, and certainties.
+ERROR_EDGES = torch.tensor([0.02, 0.04, 0.08, 0.16])
+CERTAINTY_EDGES = torch.tensor([0.3, 0.5, 0.7])
+_GROUP = group_of_landmark()
+
+
+@dataclass
+class RivalStatistics:
+    """As `python -m tools.measure_landmarks fit-rivals` writes them; S examples of each kind of landmark.
+
+    G = 6 groups of landmarks, E = 5 sizes of the error, C = 4 of the certainty. Examples that are alike stand
+    side by side.
+    """
+
+    # [G, E, C, S, RIVALS, 2] person heights, along the landmark's error and across it (clockwise).
+    place: Tensor
+    from_truth: (
+        Tensor  # [G, E, C, S, RIVALS] 1: `place` counts from the truth; 0: from the landmark
+    )
+    certainty: Tensor  # [G, E, C, S, RIVALS] 0: there is none
+    memory_s: Tensor  # [] time constant
+
+    @classmethod
+    def load(cls, path: Path = FITTED) -> RivalStatistics:
+        """Raises InputError where there is no such file, or another one."""
+        return cls(**read_fitted(path, [f.name for f in fields(cls)], "fit-rivals"))
+
+    def save(self, path: Path) -> None:
+        write_fitted(path, vars(self))
+
+
+@lru_cache
+def fitted_rivals() -> RivalStatistics:
+    """Those that ship."""
+    return RivalStatistics.load()
+
+
+def kind_of_landmark(error: Tensor, certainty: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which examples landmarks [..., 33] are like: indices [..., 33] of group, of error and of certainty."""
+    group = _GROUP.expand(error.shape)
+    size = torch.bucketize(error.contiguous(), ERROR_EDGES)
+    return group, size, torch.bucketize(certainty.contiguous(), CERTAINTY_EDGES)
+
+
+def draw_rivals(
+    error: Tensor,
+    certainty: Tensor,
+    times_s: Tensor,
+    rng: torch.Generator,
+    statistics: RivalStatistics | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Rivals of landmarks that err in the image by `error`.
+
+    Args:
+        error: [B, T, 33, 2] from the truth to the landmark, person heights.
+        certainty: [B, T, 33] 0..1.
+        times_s: [B, T].
+
+    Returns:
+        [B, T, 33, RIVALS, 2] from the landmark to its rivals, person heights; and their certainty
+        [B, T, 33, RIVALS], 0 where there is none.
+    """
+    statistics = statistics or fitted_rivals()
+    number = correlated_noise(times_s, NUM_LANDMARKS, float(statistics.memory_s), rng)
+    examples = statistics.certainty.shape[3]
+    example = (torch.special.ndtr(number) * examples).long().clamp_max(examples - 1)
+    size = error.norm(dim=-1)
+    chosen = (*kind_of_landmark(size, certainty), example)
+    along, across = axes_of(error)
+    place = statistics.place[chosen]  # [B, T, 33, RIVALS, 2]
+    apart = place[..., :1] * along[..., None, :] + place[..., 1:] * across[..., None, :]
+    apart = apart - statistics.from_truth[chosen][..., None] * error[..., None, :]
+    return apart, statistics.certainty[chosen]
+
+
+def axes_of(error: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors [..., 2] along errors [..., 2] of the image and across them."""
+    along = torch.nn.functional.normalize(error, dim=-1)
+    return along, torch.stack([-along[..., 1], along[..., 0]], -1)
