@@ -21,6 +21,19 @@ def correlated_noise(
     return noise
 
 
+def held_numbers(times_s: Tensor, channels: int, length_s: float, rng: torch.Generator) -> Tensor:
+    """Uniform numbers 0..1, [B, T, channels], each of which stays for `length_s` on average."""
+    number = torch.rand(*times_s.shape, channels, generator=rng)
+    chance = torch.rand(*times_s.shape, channels, generator=rng)
+    stays = (
+        chance
+        < torch.exp(-torch.diff(times_s, dim=1, prepend=times_s[:, :1]) / length_s)[..., None]
+    )
+    for t in range(1, times_s.shape[1]):
+        number[:, t] = torch.where(stays[:, t], number[:, t - 1], number[:, t])
+    return number
+
+
 def telegraph(times_s: Tensor, share: Tensor, length_s: Tensor, rng: torch.Generator) -> Tensor:
     """Bool [B, T, N]: states that come on for a `share` of the time, `length_s` on average.
 

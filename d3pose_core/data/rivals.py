@@ -2,7 +2,7 @@
 
 A landmark far off often has a rival near the truth, one in its place mostly has none, or a faint one. So
 rivals are measured ones, picked from those of landmarks of the same part of the body, with such an error and
-such a certainty (docs/observation_errors.md#rivals): what is picked is new every while.
+such a certainty (docs/observation_errors.md#rivals). What is picked is held for a while.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.data.error_statistics import group_of_landmark, read_fitted, write_fitted
-from d3pose_core.data.random_processes import correlated_noise
+from d3pose_core.data.random_processes import held_numbers
 from d3pose_core.skeleton import NUM_LANDMARKS
 
 FITTED = Path(__file__).with_name("rivals.npz")
@@ -29,17 +29,17 @@ _GROUP = group_of_landmark()
 class RivalStatistics:
     """As `python -m tools.measure_landmarks fit-rivals` writes them; S examples of each kind of landmark.
 
-    G = 6 groups of landmarks, E = 5 sizes of the error, C = 4 of the certainty. Examples that are alike stand
-    side by side.
+    G = 6 groups of landmarks, E = 5 sizes of the error, C = 4 of the certainty. Examples stand in the
+    order of how many rivals there are, and how near the truth: so that the same one is alike in all kinds.
     """
 
-    # [G, E, C, S, RIVALS, 2] person heights, along the landmark's error and across it (clockwise).
-    place: Tensor
+    # Person heights, right and down in the image.
+    place: Tensor  # [G, E, C, S, RIVALS, 2]
     from_truth: (
         Tensor  # [G, E, C, S, RIVALS] 1: `place` counts from the truth; 0: from the landmark
     )
     certainty: Tensor  # [G, E, C, S, RIVALS] 0: there is none
-    memory_s: Tensor  # [] time constant
+    held_s: Tensor  # [] how long what is picked stays, on average
 
     @classmethod
     def load(cls, path: Path = FITTED) -> RivalStatistics:
@@ -82,19 +82,10 @@ def draw_rivals(
         [B, T, 33, RIVALS], 0 where there is none.
     """
     statistics = statistics or fitted_rivals()
-    number = correlated_noise(times_s, NUM_LANDMARKS, float(statistics.memory_s), rng)
+    number = held_numbers(times_s, NUM_LANDMARKS, float(statistics.held_s), rng)
     examples = statistics.certainty.shape[3]
-    example = (torch.special.ndtr(number) * examples).long().clamp_max(examples - 1)
-    size = error.norm(dim=-1)
-    chosen = (*kind_of_landmark(size, certainty), example)
-    along, across = axes_of(error)
-    place = statistics.place[chosen]  # [B, T, 33, RIVALS, 2]
-    apart = place[..., :1] * along[..., None, :] + place[..., 1:] * across[..., None, :]
-    apart = apart - statistics.from_truth[chosen][..., None] * error[..., None, :]
+    example = (number * examples).long().clamp_max(examples - 1)
+    chosen = (*kind_of_landmark(error.norm(dim=-1), certainty), example)
+    from_truth = statistics.from_truth[chosen][..., None]
+    apart = statistics.place[chosen] - from_truth * error[..., None, :]
     return apart, statistics.certainty[chosen]
-
-
-def axes_of(error: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit vectors [..., 2] along errors [..., 2] of the image and across them."""
-    along = torch.nn.functional.normalize(error, dim=-1)
-    return along, torch.stack([-along[..., 1], along[..., 0]], -1)

@@ -13,6 +13,7 @@ from d3pose_core.data.sight import Sight
 from d3pose_core.skeleton import LANDMARK_NAMES
 from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.offsets import landmark_offsets
+from tools.measure_landmarks.rivals import rival_errors
 
 _PERCENTILES = (0.5, 0.9, 0.99)
 
@@ -27,6 +28,7 @@ def print_tables(recorded: RenderedSet) -> None:
     _depth_range(recorded, errors)
     _memory(recorded, errors)
     _confidence(recorded, errors)
+    _rivals(recorded, errors)
     _bias(recorded, errors)
     _offsets(recorded, errors)
 
@@ -229,6 +231,23 @@ def _confidence(recorded: RenderedSet, errors: Errors) -> None:
     for title, frames in (("flipped", errors.flipped), ("other", errors.usable)):
         values = recorded.certainty[..., LIMBS][frames].flatten()
         print(f"certainty in {title} frames: {_quantiles(values, points)}")
+
+
+def _rivals(recorded: RenderedSet, errors: Errors) -> None:
+    _title("Rivals of limb landmarks, flipped frames too, by the image error, % of the height")
+    to_truth, _ = rival_errors(recorded, errors)
+    there = recorded.rival_certainty > 0
+    miss = 100 * to_truth.norm(dim=-1).where(there, torch.inf).amin(-1)[..., LIMBS]
+    error = 100 * errors.image_size[..., LIMBS]
+    count = there.sum(-1)[..., LIMBS]
+    for low, high in pairwise((0, 2, 4, 8, 16, 1000)):
+        chosen = recorded.seen[..., None] & (error >= low) & (error < high)
+        one, two = ((count[chosen] >= n).float().mean() for n in (1, 2))
+        better, near = ((miss < least)[chosen].float().mean() for least in (error, 4.0))
+        print(
+            f"error {low:3d}..{high:4d}: one {one:.2f}, two {two:.2f}; nearer to the truth {better:.2f}, "
+            f"within 4 % of it {near:.2f}; {int(chosen.sum())}"
+        )
 
 
 def _bias(recorded: RenderedSet, errors: Errors) -> None:

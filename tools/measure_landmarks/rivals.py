@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from d3pose_core.data.rivals import (
     CERTAINTY_EDGES,
     ERROR_EDGES,
     RivalStatistics,
-    axes_of,
+    draw_rivals,
     kind_of_landmark,
 )
 from d3pose_core.data.stance import PERSON_M
@@ -23,7 +21,8 @@ from tools.measure_landmarks.errors import Errors
 
 EXAMPLES = 64
 _FEWEST = 200  # landmarks of a kind; else those of the other groups count, too
-_LAG = 3  # frames, after which it is looked how much of a pick is left
+_HELD_S = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)  # of which one is chosen
+_LAGS = (3, 12)  # frames
 
 
 def fit_rivals(recorded: RenderedSet) -> RivalStatistics:
@@ -32,61 +31,71 @@ def fit_rivals(recorded: RenderedSet) -> RivalStatistics:
     Raises InputError where the recordings are too small.
     """
     errors = Errors.of(recorded)
+    rng = torch.Generator().manual_seed(0)
     seen = recorded.seen[..., None].expand(errors.image_size.shape)
-    height = (PERSON_M / errors.distance)[..., None, None, None]
-    truth = project(recorded.true_landmarks)[..., None, :]
-    to_truth = (recorded.rival_rays - truth) / height
-    to_landmark = (recorded.rival_rays - recorded.rays[..., None, :]) / height
-    from_truth = to_truth.norm(dim=-1) < to_landmark.norm(dim=-1)
-    apart = torch.where(from_truth[..., None], to_truth, to_landmark)
-    along, across = axes_of(errors.image)
-    place = torch.stack(
-        [(apart * axis[..., None, :]).sum(-1) for axis in (along, across)], -1
-    )  # [C, T, 33, RIVALS, 2]
     certainty = recorded.rival_certainty
-    place = place.where(certainty[..., None] > 0, 0.0)
-    # Alike are those with as many rivals, as near to the truth, as certain.
-    likeness = 4 * (certainty > 0).sum(-1) + 2 * from_truth[..., 0] + certainty[..., 0]
+    there = certainty > 0
+    to_truth, to_landmark = rival_errors(recorded, errors)
+    from_truth = there & (to_truth.norm(dim=-1) < to_landmark.norm(dim=-1))
+    place = torch.where(from_truth[..., None], to_truth, to_landmark).where(there[..., None], 0.0)
+    # By how many there are, whether the first is near the truth, and how certain it is; else at random.
+    order = 4 * there.sum(-1) + 2 * from_truth[..., 0] + certainty[..., 0]
+    order = (order + 1e-3 * torch.rand(order.shape, generator=rng)).flatten()
 
     group, size, surety = kind_of_landmark(errors.image_size, recorded.certainty)
     shape = len(groups_of_landmarks()), len(ERROR_EDGES) + 1, len(CERTAINTY_EDGES) + 1
     picked = torch.zeros(*shape, EXAMPLES, dtype=torch.int64)
-    number = torch.full_like(errors.image_size, torch.nan)
-    flat = likeness.flatten()
     for g, e, c in torch.cartesian_prod(*(torch.arange(n) for n in shape)).tolist():
         of_kind = seen & (size == e) & (surety == c)
         own = of_kind & (group == g)
-        chosen = _ordered(flat, own if int(own.sum()) >= _FEWEST else of_kind)
-        if len(chosen) < EXAMPLES:
+        chosen = own if int(own.sum()) >= _FEWEST else of_kind
+        if int(chosen.sum()) < EXAMPLES:
             # Hardly any err so much and are so certain: those who err so much will do.
-            chosen = _ordered(flat, seen & (size == e))
-        if len(chosen) < EXAMPLES:
-            raise InputError(
-                f"the recordings have {len(chosen)} landmarks with errors of size {e}, {EXAMPLES} are "
-                "needed: record more clips"
-            )
-        middle = (torch.arange(EXAMPLES) + 0.5) / EXAMPLES
-        picked[g, e, c] = chosen[(middle * len(chosen)).long()]
-        if int(own.sum()) >= _FEWEST:
-            rank = (torch.arange(len(chosen)) + 0.5) / len(chosen)
-            number.view(-1)[chosen] = torch.special.ndtri(rank)
-    return RivalStatistics(
+            chosen = seen & (size == e)
+        picked[g, e, c] = _examples(order, chosen, e)
+
+    made = RivalStatistics(
         place.flatten(0, 2)[picked],
         from_truth.flatten(0, 2)[picked].float(),
         certainty.flatten(0, 2)[picked],
-        torch.tensor(_memory_s(number, recorded.times_s)),
+        torch.tensor(0.0),
     )
+    lasting = _alike(there[..., 0], seen)
+
+    def off(held_s: float) -> float:
+        made.held_s = torch.tensor(held_s)
+        drawn = draw_rivals(errors.image, recorded.certainty, recorded.times_s, rng, made)[1]
+        return float((_alike(drawn[..., 0] > 0, seen) - lasting).abs().sum())
+
+    made.held_s = torch.tensor(min(_HELD_S, key=off))
+    return made
 
 
-def _ordered(likeness: Tensor, chosen: Tensor) -> Tensor:
-    """Flat indices of the landmarks `chosen`, the alike side by side."""
+def rival_errors(recorded: RenderedSet, errors: Errors) -> tuple[Tensor, Tensor]:
+    """From the truth and from the landmarks to their rivals, [C, T, 33, RIVALS, 2] person heights each."""
+    height = (PERSON_M / errors.distance)[..., None, None, None]
+    truth = project(recorded.true_landmarks)[..., None, :]
+    here = recorded.rays[..., None, :]
+    return (recorded.rival_rays - truth) / height, (recorded.rival_rays - here) / height
+
+
+def _examples(order: Tensor, chosen: Tensor, size: int) -> Tensor:
+    """[EXAMPLES] flat indices of some of the landmarks `chosen`, evenly from all of them in their order."""
     index = chosen.flatten().nonzero()[:, 0]
-    return index[likeness[index].argsort(stable=True)]
+    if len(index) < EXAMPLES:
+        raise InputError(
+            f"the recordings have {len(index)} landmarks with errors of size {size}, {EXAMPLES} are "
+            "needed: record more clips"
+        )
+    index = index[order[index].argsort()]
+    return index[((torch.arange(EXAMPLES) + 0.5) / EXAMPLES * len(index)).long()]
 
 
-def _memory_s(number: Tensor, times_s: Tensor) -> float:
-    """Time constant of Gaussian numbers [C, T, 33], nan where there is none."""
-    products = number[:, _LAG:] * number[:, :-_LAG]
-    lag_s = float((times_s[:, _LAG:] - times_s[:, :-_LAG]).median())
-    alike = float(products.nanmean() / number.square().nanmean())
-    return -lag_s / math.log(min(max(alike, 0.01), 0.99))
+def _alike(there: Tensor, seen: Tensor) -> Tensor:
+    """[len(_LAGS)] correlation of bool `there` [C, T, 33] with itself so many frames later."""
+    out = []
+    for lag in _LAGS:
+        both = seen[:, lag:] & seen[:, :-lag]
+        pair = torch.stack([there[:, lag:][both], there[:, :-lag][both]]).float()
+        out.append(torch.corrcoef(pair)[0, 1])
+    return torch.stack(out)
