@@ -36,6 +36,7 @@ from d3pose_core.training.optimizer import Optimizer
 from d3pose_core.training.precision import in_bfloat16
 
 MOST_MISSING = 0.4
+UNRIVALLED = 0.1  # share of the windows, see `without_rivals`
 RESUMABLE_EVERY = 200  # steps: so much is lost at most where a run is interrupted
 
 
@@ -237,7 +238,16 @@ def draw(
     if measured is not None and share:
         windows = measured.sample(share, config.frames, simulator.rng)
         batch = TrainingBatch.cat([batch, windows])
+    batch = without_rivals(batch, UNRIVALLED, simulator.rng)
     return with_landmarks_missing(batch, config.hidden, simulator.rng)
+
+
+def without_rivals(batch: TrainingBatch, share: float, rng: torch.Generator) -> TrainingBatch:
+    """In a `share` of the windows no landmark has rivals, as from observers that can't tell."""
+    certainty = batch.observations.rival_certainty
+    which = torch.rand(len(certainty), 1, 1, 1, generator=rng) < share
+    observations = replace(batch.observations, rival_certainty=certainty.masked_fill(which, 0.0))
+    return TrainingBatch(observations, batch.truth)
 
 
 def with_landmarks_missing(
