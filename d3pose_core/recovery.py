@@ -336,18 +336,18 @@ class MeshRecovery:
             values = [None if o is None else getattr(o, name) for o in observations]
             return rows(values, NUM_LANDMARKS, *shape)
 
-        rays = [None if o is None else intrinsics.rays(o.keypoints) for o in observations]
-        rivals = [None if o is None else intrinsics.rays(o.rivals) for o in observations]
+        places = [None if o is None else intrinsics.rays(_places(o)) for o in observations]
+        rays = rows(places, NUM_LANDMARKS, 1 + RIVALS, 2)
         steps = [np.asarray(stamp_s - track.stamp_s) for track in tracks]
         seen = torch.tensor([[o is not None] for o in observations])
         return ObservationBatch(
-            rays=rows(rays, NUM_LANDMARKS, 2),
+            rays=rays[..., 0, :],
             depth_hint=field("depth_hint") / intrinsics.fx,
             landmarks=field("landmarks", 3),
             visibility=field("visibility"),
             presence=field("presence"),
             certainty=field("certainty"),
-            rival_rays=rows(rivals, NUM_LANDMARKS, RIVALS, 2),
+            rival_rays=rays[..., 1:, :],
             rival_certainty=field("rival_certainty", RIVALS),
             seen=seen,
             step_s=rows(steps),
@@ -433,6 +433,18 @@ class MeshRecovery:
                 )
             )
         return people
+
+
+def _places(observation: PersonObservation) -> np.ndarray:
+    """Landmarks and their rivals, [33, 1 + RIVALS, 2] px."""
+    rivals, certainty = np.shape(observation.rivals), np.shape(observation.rival_certainty)
+    if (rivals, certainty) != ((NUM_LANDMARKS, RIVALS, 2), (NUM_LANDMARKS, RIVALS)):
+        raise InputError(
+            f"rivals and rival_certainty must be [{NUM_LANDMARKS}, {RIVALS}, 2] and "
+            f"[{NUM_LANDMARKS}, {RIVALS}], got {list(rivals)} and {list(certainty)}: leave out the least "
+            "certain, and give those that are missing a certainty of 0"
+        )
+    return np.concatenate([observation.keypoints[:, None], observation.rivals], axis=1)
 
 
 def _is_finite(person: RecoveredPerson) -> bool:

@@ -283,6 +283,16 @@ def test_who_comes_out_as_nan_is_left_out_and_begun_anew(recovery, observer):
     assert recovery.not_finite == 0
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_another_number_of_rivals_is_refused_with_the_shapes(recovery, observer, count):
+    rivals = {"rivals": np.zeros((33, count, 2)), "rival_certainty": np.zeros((33, count))}
+    person = replace(standing_person(0), **rivals)
+    with pytest.raises(
+        InputError, match=rf"\[33, 2, 2\].*got \[33, {count}, 2\] and \[33, {count}\]"
+    ):
+        run(recovery, observer, [person], 1)
+
+
 def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch):
     rng = np.random.default_rng(5)
     shapes = {

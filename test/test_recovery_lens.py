@@ -37,6 +37,8 @@ def observed(camera: Intrinsics) -> PersonObservation:
         certainty=np.full(33, 0.9),
         score=0.9,
         box=np.concatenate([keypoints.min(0), keypoints.max(0)]),
+        rivals=camera.project(points[:, None] + np.array([[0.3, 0.1, 0.0], [-0.2, 0.4, 0.0]])),
+        rival_certainty=np.full((33, 2), [0.6, 0.5]),
     )
 
 

@@ -33,11 +33,8 @@ class RivalStatistics:
     order of how many rivals there are, and how near the truth: so that the same one is alike in all kinds.
     """
 
-    # Person heights, right and down in the image.
-    place: Tensor  # [G, E, C, S, RIVALS, 2]
-    from_truth: (
-        Tensor  # [G, E, C, S, RIVALS] 1: `place` counts from the truth; 0: from the landmark
-    )
+    place: Tensor  # [G, E, C, S, RIVALS, 2] person heights, right and down in the image
+    from_truth: Tensor  # [G, E, C, S, RIVALS] 1: it counts from the truth; 0: from the landmark
     certainty: Tensor  # [G, E, C, S, RIVALS] 0: there is none
     held_s: Tensor  # [] how long what is picked stays, on average
 

@@ -17,9 +17,7 @@ from d3pose_core.model.tokens import CERTAINTY, FRAME_FEATURES, LANDMARK_FEATURE
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS, RIVALS
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
-_MISS_FEATURES = (
-    7  # in the image 2, in metres 3, in the image of where the landmark most likely is 2
-)
+_MISS_FEATURES = 7  # in the image 2, in metres 3, and of the likeliest place in the image 2
 _HIDDEN_WIDTH = 256
 # Beyond this a landmark is wrong rather than the pose; in units of the features.
 LARGEST_MISS = 2.0

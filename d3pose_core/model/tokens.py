@@ -48,10 +48,8 @@ class ObservationBatch:
     visibility: Tensor  # [B, T, 33] 0..1
     presence: Tensor  # [B, T, 33] 0..1
     certainty: Tensor  # [B, T, 33] 0..1
-    rival_rays: (
-        Tensor  # [B, T, 33, RIVALS, 2] where else the landmark may be, see `blazepose.rivals`
-    )
-    rival_certainty: Tensor  # [B, T, 33, RIVALS] 0..1; 0: there is none, and its ray is never read
+    rival_rays: Tensor  # [B, T, 33, RIVALS, 2] where else it may be, see `blazepose.rivals`
+    rival_certainty: Tensor  # [B, T, 33, RIVALS] 0..1; 0: there is none, its ray is never read
     seen: Tensor  # [B, T] bool
     step_s: Tensor  # [B, T] seconds since the frame before (any value at a track's first frame)
 

@@ -51,9 +51,10 @@ class PersonObservation:
     certainty: np.ndarray
     score: float  # 0..1: that this is a person at all
     box: np.ndarray  # [4] x0, y0, x1, y1, px: around the landmarks
-    # Where else the image may show it, see `blazepose.rivals`; an observer that can't tell leaves these out.
-    rivals: np.ndarray = field(default_factory=lambda: np.zeros((NUM_LANDMARKS, RIVALS, 2)))  # px
-    # 0..1, highest first; 0: there is none, and its place means nothing.
+    # [33, RIVALS, 2] px: where else the image may show it, see `blazepose.rivals`. An observer that can't
+    # tell leaves these out.
+    rivals: np.ndarray = field(default_factory=lambda: np.zeros((NUM_LANDMARKS, RIVALS, 2)))
+    # [33, RIVALS] 0..1, highest first; 0: there is none, and its place means nothing.
     rival_certainty: np.ndarray = field(default_factory=lambda: np.zeros((NUM_LANDMARKS, RIVALS)))
 
 

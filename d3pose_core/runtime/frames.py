@@ -82,9 +82,11 @@ def moving_people(people: int, frames: int, seed: int = 0) -> ObservationBatch:
 
 
 def some_rivals(people: int, frames: int, random: torch.Generator) -> torch.Tensor:
-    """Certainties of rivals, [people, frames, 33, RIVALS]: two thirds of the landmarks have none."""
-    certainty = torch.rand(people, frames, NUM_LANDMARKS, RIVALS, generator=random)
-    return torch.where(certainty > 2 / 3, certainty, 0.0).sort(-1, descending=True).values
+    """Certainties of rivals, [people, frames, 33, RIVALS]: half of the landmarks have some, mostly faint."""
+    shape = people, frames, NUM_LANDMARKS, RIVALS
+    certainty = 0.05 * 15 ** torch.rand(shape, generator=random)
+    there = torch.rand(shape, generator=random) < 0.3
+    return torch.where(there, certainty, 0.0).sort(-1, descending=True).values
 
 
 def in_double(frame: ObservationBatch) -> ObservationBatch:

@@ -1,11 +1,12 @@
 """Simulated rivals lie where measured ones do and last as long at any frame rate; exact reports have none."""
 
-import numpy as np
+import math
+
 import pytest
 import torch
 
 from d3pose_core.data.landmark_noise import Realism
-from d3pose_core.data.rivals import axes_of, draw_rivals
+from d3pose_core.data.rivals import draw_rivals, fitted_rivals
 from d3pose_core.model.view import project
 from test.helpers.standing_people import reported, standing
 
@@ -60,10 +61,27 @@ def test_rivals_last_as_long_at_any_frame_rate(lag):
     assert fast == pytest.approx(slow, abs=0.05)
 
 
-def test_axes_go_along_the_error_and_across():
-    along, across = axes_of(torch.tensor([[0.0, 2.0], [3.0, 0.0]]))
-    np.testing.assert_allclose(along, [[0, 1], [1, 0]])
-    np.testing.assert_allclose(across, [[-1, 0], [0, 1]])
+def test_what_is_picked_is_held():
+    _, apart, certain = drawn(0.06)
+    there = certain > 0
+    both = there[:, 1:] & there[:, :-1]
+    moved = (apart[:, 1:] - apart[:, :-1]).norm(dim=-1)[both] > 0
+    # Of those picked anew in a frame, some have no rival then.
+    anew = 1 - math.exp(-1 / 30 / float(fitted_rivals().held_s))
+    assert 0.2 * anew < float(moved.float().mean()) < anew
+
+
+def test_rivals_near_the_truth_stay_there_while_the_landmark_trembles():
+    rng = torch.Generator().manual_seed(1)
+    off = torch.tensor([0.25, 0.0]) + 0.02 * torch.randn(PEOPLE, FRAMES, 33, 2, generator=rng)
+    certainties = torch.full((PEOPLE, FRAMES, 33), 0.4)
+    times = (torch.arange(FRAMES) / 30).expand(PEOPLE, -1)
+    apart, certain = draw_rivals(off, certainties, times, rng)
+    place = off[..., None, :] + apart
+    near = (certain > 0) & (place.norm(dim=-1) < 0.05)
+    both = near[:, 1:] & near[:, :-1]
+    assert both.sum() > 1000
+    assert float((place[:, 1:] - place[:, :-1]).norm(dim=-1)[both].median()) == 0
 
 
 def test_reports_name_rivals_unless_they_are_exact():

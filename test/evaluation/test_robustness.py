@@ -31,10 +31,11 @@ def test_a_rolled_camera_turns_people_and_their_picture_alike(batch, body):
     joints = body.joints_matrices(truth.rotations.flatten(0, 1), betas, transl)
     assert torch.allclose(joints.unflatten(0, (16, 45)), truth.joints, atol=1e-4)
     # x towards y by 20 degrees, in the picture as in space.
-    before, after = batch.observations.rays, turned.observations.rays
-    assert torch.allclose(after.norm(dim=-1), before.norm(dim=-1), atol=1e-5)
-    cosine = (before * after).sum(-1) / before.square().sum(-1)
-    assert torch.allclose(cosine, torch.full_like(cosine, 0.9397), atol=1e-3)
+    for name in ("rays", "rival_rays"):
+        before, after = getattr(batch.observations, name), getattr(turned.observations, name)
+        assert torch.allclose(after.norm(dim=-1), before.norm(dim=-1), atol=1e-5), name
+        cosine = (before * after).sum(-1) / before.square().sum(-1)
+        assert torch.allclose(cosine, torch.full_like(cosine, 0.9397), atol=1e-3), name
     back = rolled(turned, -ROLL)
     assert torch.allclose(back.observations.landmarks, batch.observations.landmarks, atol=1e-5)
 

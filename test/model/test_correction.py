@@ -95,6 +95,23 @@ def test_a_wrong_place_is_missed_in_the_image_and_a_wrong_elbow_in_both(seen_exa
     assert miss[LANDMARK_NAMES.index("right_wrist")] < 0.03
 
 
+def test_the_likeliest_place_is_compared_beside_the_landmark(seen_exactly):
+    tokens, guess = seen_exactly
+    seen, skeleton = observed(tokens), SkeletonPoints()
+    wrist = LANDMARK_NAMES.index("left_wrist")
+    seen.rays[..., wrist, 0] += 1.0
+    seen.rivals[..., wrist, 0, :] = torch.tensor([-1.0, 0.0])
+    seen.rival_certainty[:] = 0.0
+    miss = misses(guess, seen, skeleton)
+    torch.testing.assert_close(miss[..., 5:], miss[..., :2])
+    seen.rival_certainty[..., wrist, 0] = 0.5
+    miss = misses(guess, seen, skeleton)[0, 0]
+    assert miss[wrist, 0] > 0.9
+    assert miss[wrist, 5:].abs().max() < 0.03
+    others = torch.arange(33) != wrist
+    torch.testing.assert_close(miss[others, 5:], miss[others, :2])
+
+
 def test_hidden_landmarks_are_not_compared(seen_exactly):
     tokens, (rotations, place, betas) = seen_exactly
     hidden = LANDMARK_NAMES.index("left_wrist")

@@ -155,6 +155,19 @@ def test_a_wild_landmark_moves_less_than_a_plausible_one():
     assert asked(1.5) < asked(0.15)
 
 
+def test_a_rival_where_the_pose_has_the_landmark_leaves_the_pose_alone():
+    fit, guess, skeleton = Fit(), some_people(), SkeletonPoints()
+    wrist = LANDMARK_NAMES.index("left_wrist")
+    rays = image_of(fit, *guess)
+    rays[..., wrist, 0] += 0.5
+    alone = seen_at(rays)
+    rivals, certainty = alone.rivals.clone(), alone.rival_certainty.clone()
+    rivals[..., wrist, 1, 0], certainty[..., wrist, 1] = -0.5, 0.4
+    rivalled = dataclasses.replace(alone, rivals=rivals, rival_certainty=certainty)
+    moved, stays = (float(fit(guess, seen, skeleton).norm()) for seen in (alone, rivalled))
+    assert stays < 0.02 * moved
+
+
 def test_the_less_certain_a_landmark_the_less_it_counts():
     fit, guess, skeleton = Fit(), some_people(), SkeletonPoints()
     seen = seen_at(image_of(fit, *guess) + torch.tensor([0.1, 0.0]))

@@ -195,9 +195,7 @@ def test_landmarks_are_carried_into_a_turned_image():
     crop[0] = 128, 64  # a quarter of the side above the middle
     crop[34] = 128, 26  # top of the circle: 102 crop px above the hips
     outputs = landmark_outputs(crop, [0.1, -0.5, 0.2])
-    outputs["heatmap"][0, 16, 48, 3] = (
-        0.0  # of the side: a quarter from the top, three from the left
-    )
+    outputs["heatmap"][0, 16, 48, 3] = 0.0  # a quarter from the top, three from the left
     found = blazepose.decode(outputs, roi)
     np.testing.assert_allclose(found.rivals[3, 0], [428, 328], atol=1e-3)
     np.testing.assert_array_equal(np.argwhere(found.rival_certainty > 0), [[3, 0]])

@@ -69,7 +69,13 @@ def test_the_body_is_upright_and_its_values_are_in_range(clip_people):
         assert person.landmarks.shape == (33, 3)
         confidences = (person.visibility, person.presence, person.certainty)
         assert {values.shape for values in (person.depth_hint, *confidences)} == {(33,)}
-        for values in (*confidences, np.array([person.score])):
+        assert (person.rivals.shape, person.rival_certainty.shape) == ((33, 2, 2), (33, 2))
+        assert (person.rival_certainty[:, 0] >= person.rival_certainty[:, 1]).all()
+        none = person.rival_certainty == 0
+        apart = np.linalg.norm(person.rivals - person.keypoints[:, None], axis=-1)
+        assert (apart[none] < 0.1).all()
+        assert (apart[~none] > 0.02 * (person.box[3] - person.box[1])).all()
+        for values in (*confidences, person.rival_certainty, np.array([person.score])):
             assert ((values >= 0) & (values <= 1)).all()
         y = person.keypoints[:, 1]
         assert y[INDEX["nose"]] < y[INDEX["left_hip"]] < y[INDEX["left_ankle"]]

@@ -28,7 +28,6 @@ CONFIGS = {
 def double_precision():
     """Rounding out of the way: what should be equal is equal to ten digits, or it is not."""
     torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)  # random weights on noise may blow rounding up from frame to frame
     yield
     torch.set_default_dtype(torch.float32)
 
@@ -36,14 +35,17 @@ def double_precision():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_it_equals_the_networks_step(double_precision, name):
     """Both on their own outputs, with landmarks hidden and people unseen at times."""
-    model = random_network(CONFIGS[name])
+    # Larger random weights make chaos of noise: rounding grows from frame to frame.
+    model = random_network(CONFIGS[name], std=0.05)
     single, shapes = SingleFrame(model), state_shapes(model.config)
     if single.refinement is not None:
         single.refinement.fit.iterations = 200  # until nothing is left, on noise, too
     batch = random_observations(people=2, frames=FRAMES)
     hidden = (batch.presence < model.config.min_presence) | ~batch.seen[..., None]
     assert hidden.any()
-    batch.certainty[hidden] = torch.nan  # what is said of what can't be seen is not read
+    # What is said of what can't be seen, or of rivals that are none, is not read.
+    batch.certainty[hidden] = torch.nan
+    batch.rival_rays[hidden | (batch.rival_certainty[..., 0] == 0)] = torch.nan
     expected_state = model.initial_state(2)
     state = [torch.zeros(2, *shape, dtype=dtype) for shape, dtype in shapes.values()]
     for t in range(FRAMES):
@@ -53,7 +55,7 @@ def test_it_equals_the_networks_step(double_precision, name):
             made = single(*(getattr(frame, field) for field in OBSERVATION_NAMES), *state)
         expected = [*vars(prediction).values(), *vars(view).values()]
         for got, wanted in zip(made, expected, strict=False):
-            torch.testing.assert_close(got, wanted, atol=1e-9, rtol=0, msg=f"frame {t}")
+            torch.testing.assert_close(got, wanted, atol=1e-10, rtol=0, msg=f"frame {t}")
         state = list(made[len(expected) :])
         for tensor, (shape, dtype) in zip(state, shapes.values(), strict=True):
             assert (tensor.shape, tensor.dtype) == ((2, *shape), dtype)
@@ -67,7 +69,7 @@ def test_what_an_unseen_person_left_behind_is_not_read():
     frame = random_observations(people=1, frames=1)
     frame.seen[:] = False
     plain = single(*vars(frame).values(), *state)
-    for name in ("rays", "depth_hint", "landmarks", "certainty"):
+    for name in ("rays", "depth_hint", "landmarks", "certainty", "rival_rays"):
         getattr(frame, name)[:] = torch.nan
     poisoned = single(*vars(frame).values(), *state)
     for a, b in zip(plain, poisoned, strict=True):

@@ -46,7 +46,14 @@ class PerfectObserver:
         pixels = self._scene.intrinsics.project(landmarks)
         ones = np.ones(33, np.float32)
         confidences = (ones, ones, ones)
-        return [PersonObservation(0, pixels, 0 * ones, landmarks, *confidences, 1.0, np.zeros(4))]
+        rivals = np.stack([pixels + 7.0, pixels - 3.0], 1)
+        certainty = np.tile([0.5, 0.0], (33, 1))
+        box = np.zeros(4)
+        return [
+            PersonObservation(
+                *(0, pixels, 0 * ones, landmarks, *confidences, 1.0, box, rivals, certainty)
+            )
+        ]
 
 
 @pytest.fixture(scope="module")

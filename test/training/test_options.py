@@ -18,7 +18,13 @@ from d3pose_core.errors import InputError
 from d3pose_core.model.checkpoint import load_model, load_notes
 from d3pose_core.training import loop
 from d3pose_core.training.config import TrainConfig
-from d3pose_core.training.loop import MOST_MISSING, chosen_by, train, with_landmarks_missing
+from d3pose_core.training.loop import (
+    MOST_MISSING,
+    chosen_by,
+    train,
+    with_landmarks_missing,
+    without_rivals,
+)
 from d3pose_core.training.optimizer import Optimizer
 from d3pose_core.training.precision import in_bfloat16
 from test.helpers.motion_shard import simulated, write_motion_shard
@@ -53,6 +59,8 @@ def recording(shard, tmp_path_factory) -> Path:
         visibility=seen.visibility,
         presence=seen.presence,
         certainty=seen.certainty,
+        rival_rays=seen.rival_rays,
+        rival_certainty=seen.rival_certainty,
         score=torch.ones(6, 12),
         seen=torch.ones(6, 12, dtype=torch.bool),
         stray=torch.zeros(6, 12, dtype=torch.bool),
@@ -221,6 +229,17 @@ def test_landmarks_go_missing_at_random(tmp_path):
     assert 0.1 < missing.max() < MOST_MISSING
     assert torch.equal(found.observations.rays, batch.observations.rays)
     assert with_landmarks_missing(batch, 0.0, torch.Generator()) is batch
+
+
+def test_some_windows_have_no_rivals(tmp_path):
+    batch = simulated(tmp_path, frames=20)
+    had = (batch.observations.rival_certainty > 0).any((1, 2, 3))
+    assert had.all()
+    found = without_rivals(batch, 0.5, torch.Generator().manual_seed(0)).observations
+    has = (found.rival_certainty > 0).flatten(1).any(1)
+    assert 0.2 < has.float().mean() < 0.8
+    assert torch.equal(found.rival_certainty[has], batch.observations.rival_certainty[has])
+    assert torch.equal(found.rays, batch.observations.rays)
 
 
 def test_unknown_choices_are_refused(tmp_path, shard):

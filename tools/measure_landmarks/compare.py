@@ -37,6 +37,8 @@ def simulated(recorded: RenderedSet, seed: int = 0, realism: Realism | None = No
         visibility=reports.visibility,
         presence=reports.presence,
         certainty=reports.certainty,
+        rival_rays=reports.rival_rays,
+        rival_certainty=reports.rival_certainty * seen[..., None, None],
         score=seen.float(),
         seen=seen,
         stray=torch.zeros_like(seen),
