@@ -25,10 +25,8 @@ def held_numbers(times_s: Tensor, channels: int, length_s: float, rng: torch.Gen
     """Uniform numbers 0..1, [B, T, channels], each of which stays for `length_s` on average."""
     number = torch.rand(*times_s.shape, channels, generator=rng)
     chance = torch.rand(*times_s.shape, channels, generator=rng)
-    stays = (
-        chance
-        < torch.exp(-torch.diff(times_s, dim=1, prepend=times_s[:, :1]) / length_s)[..., None]
-    )
+    step = torch.diff(times_s, dim=1, prepend=times_s[:, :1])[..., None]
+    stays = chance < torch.exp(-step / length_s)
     for t in range(1, times_s.shape[1]):
         number[:, t] = torch.where(stays[:, t], number[:, t - 1], number[:, t])
     return number

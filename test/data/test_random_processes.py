@@ -7,6 +7,7 @@ import torch
 
 from d3pose_core.data.random_processes import (
     correlated_noise,
+    held_numbers,
     smooth_noise,
     smoothed,
     telegraph,
@@ -26,6 +27,16 @@ def test_noise_has_unit_variance_and_the_memory_it_says(rate_hz):
     correlation = (noise[:, lag:] * noise[:, :-lag]).mean()
     assert float(correlation) == pytest.approx(math.exp(-1), abs=0.03)
     assert abs(float((noise[..., 0] * noise[..., 1]).mean())) < 0.03, "channels are independent"
+
+
+@pytest.mark.parametrize("rate_hz", [10, 60])
+def test_held_numbers_are_even_and_stay_as_long_as_they_say(rate_hz):
+    rng = torch.Generator().manual_seed(5)
+    numbers = held_numbers(times(rate_hz, 20, 100), 20, 0.4, rng)
+    assert 0 <= numbers.min() < 0.01 < 0.99 < numbers.max() < 1
+    assert numbers.mean() == pytest.approx(0.5, abs=0.02)
+    changed = (numbers.diff(dim=1) != 0).float().mean()
+    assert float(changed) == pytest.approx(1 - math.exp(-1 / rate_hz / 0.4), rel=0.03)
 
 
 @pytest.mark.parametrize("rate_hz", [10, 30, 60])
