@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from d3pose_core.array_file import read_arrays
 from d3pose_core.model.correction import LARGEST_MISS, Observed, pelvis_of_place
-from d3pose_core.model.sightings import FREEDOM, believed, variance
+from d3pose_core.model.sightings import FREEDOM, believed
 from d3pose_core.model.skeleton_points import ANCESTORS, SkeletonPoints
 from d3pose_core.skeleton import JOINT_NAMES, JOINT_PARENTS
 
@@ -78,9 +78,9 @@ class Fit(nn.Module):
             jacobian, miss = self._linearised(
                 self.definition @ points, joints, place, rays, size[:, None]
             )
-            miss, certainty = believed(miss.transpose(1, 2), certainty, *rivals)
+            miss, usual = believed(miss.transpose(1, 2), certainty, *rivals)
             miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS).transpose(1, 2)
-            weight = self._weight(miss, certainty) * visible  # [N, 33]
+            weight = self._weight(miss, usual) * visible  # [N, 33]
             step = self._most_likely(jacobian, miss, weight)
             turn, shift = step.split([3 * FITTED_JOINTS, 3], -1)
             # From the view camera's axes into those of each joint's parent.
@@ -114,9 +114,8 @@ class Fit(nn.Module):
         along_y = torch.cat([along_y, none, near, near * (py - y * pz)], -1)
         return torch.stack([along_x, along_y], 1), miss
 
-    def _weight(self, miss: Tensor, certainty: Tensor) -> Tensor:
-        """[N, 33] one over the variance that a landmark's miss [N, 2, 33] is taken to have."""
-        usual = variance(certainty)
+    def _weight(self, miss: Tensor, usual: Tensor) -> Tensor:
+        """[N, 33] one over the variance of misses [N, 2, 33], whose usual one is `usual` [N, 33]."""
         robust = (FREEDOM + 2) / (FREEDOM + miss.square().sum(1) / usual)
         return robust / usual / ALIKE
 

@@ -19,6 +19,8 @@ LEAST_CERTAINTY = 0.1
 FREEDOM = 8.0
 # What a network's pose itself usually puts a landmark off by, likewise: on rendered people some 8 cm.
 GUESS_MISS = 0.15
+# Places whose costs differ by about as much share the belief: else rounding would choose between equals.
+SHARED = 0.02
 
 
 def variance(certainty: Tensor) -> Tensor:
@@ -38,20 +40,22 @@ def believed(
         rivals: [..., 33, RIVALS, 2] from there to its rivals; rival_certainty: [..., 33, RIVALS], 0: none.
 
     Returns:
-        the miss [..., 33, 2] and the certainty [..., 33] of the place that is believed.
+        the miss [..., 33, 2] and the variance [..., 33] of the place that is believed.
     """
-    best, here = _cost(miss, certainty), miss
+    here, spread = miss, variance(certainty)
+    best = _cost(here, spread)
     for apart, certain in zip(rivals.unbind(-2), rival_certainty.unbind(-1), strict=True):
-        cost = _cost(here + apart, certain)
-        better = (certain > 0) & (cost < best)
-        best = torch.where(better, cost, best)
-        certainty = torch.where(better, certain, certainty)
-        miss = torch.where(better[..., None], here + apart, miss)
-    return miss, certainty
+        own_spread = variance(certain)
+        cost = _cost(here + apart, own_spread).where(certain > 0, torch.inf)
+        share = ((best - cost) / SHARED).sigmoid()
+        miss = torch.lerp(miss, here + apart, share[..., None])
+        spread = torch.lerp(spread, own_spread, share)
+        best = torch.minimum(best, cost)
+    return miss, spread
 
 
-def _cost(miss: Tensor, certainty: Tensor) -> Tensor:
+def _cost(miss: Tensor, usual: Tensor) -> Tensor:
     """What is least where the density of Student's t, in the plane, is greatest."""
-    spread = variance(certainty) + GUESS_MISS**2
+    spread = usual + GUESS_MISS**2
     far = miss.square().sum(-1) / spread / FREEDOM
     return spread ** (2 / (FREEDOM + 2)) * (1 + far)

@@ -13,6 +13,7 @@ from d3pose_core.model.sightings import (
     FREEDOM,
     GUESS_MISS,
     LEAST_CERTAINTY,
+    SHARED,
     USUAL_MISS,
 )
 from d3pose_core.model.tokens import CERTAINTY
@@ -64,7 +65,7 @@ def believed(miss: Tensor, seen: FrameSightings) -> tuple[Tensor, Tensor]:
     ]
     best, variance = costs[0], seen.variance[0]
     for place, cost, own in zip(places[1:], costs[1:], seen.variance[1:], strict=True):
-        better = best > cost
-        best = torch.where(better, cost, best)
-        miss, variance = torch.where(better, place, miss), torch.where(better, own, variance)
+        share = ((best - cost) * (1 / SHARED)).sigmoid()
+        miss, variance = miss + share * (place - miss), variance + share * (own - variance)
+        best = torch.where(best > cost, cost, best)
     return miss, variance

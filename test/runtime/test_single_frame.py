@@ -36,7 +36,7 @@ def double_precision():
 def test_it_equals_the_networks_step(double_precision, name):
     """Both on their own outputs, with landmarks hidden and people unseen at times."""
     # Larger random weights make chaos of noise: rounding grows from frame to frame.
-    model = random_network(CONFIGS[name], std=0.05)
+    model = random_network(CONFIGS[name], std=0.03)
     single, shapes = SingleFrame(model), state_shapes(model.config)
     if single.refinement is not None:
         single.refinement.fit.iterations = 200  # until nothing is left, on noise, too
