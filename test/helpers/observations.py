@@ -23,8 +23,8 @@ def random_observations(people: int, frames: int, seed: int = 0) -> ObservationB
         visibility=uniform(33),
         presence=uniform(33),
         certainty=uniform(33),
-        rival_rays=normal(0.1, 33, RIVALS, 2),
-        rival_certainty=some_rivals(people, frames, rng),
         seen=uniform() > 0.1,
         step_s=0.01 + 0.05 * uniform(),
+        rival_rays=normal(0.1, 33, RIVALS, 2),
+        rival_certainty=some_rivals(people, frames, rng),
     )

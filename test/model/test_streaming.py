@@ -34,7 +34,7 @@ def model(double_precision, request) -> D3Pose:
     model = D3Pose(request.param).eval()
     for parameter in model.parameters():
         if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.08)
+            torch.nn.init.normal_(parameter, std=0.05)
     return model
 
 
