@@ -1,7 +1,7 @@
 """Errors of a network on people that it was not trained on, and what a step costs.
 
     python benchmarks/held_out.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
-        [--rendered RECORDING.npz ...]
+        [--rendered RECORDING.npz ...] [--without-rivals]
 
 Recorded motions, simulated observations at 30 Hz, run step by step from an empty state: see
 d3pose_core/evaluation/held_out.py. The three columns are the three ways to run a decoder that reads its
@@ -9,13 +9,15 @@ own past: free, with the truth in its loop, and with the complete truth given at
 what the observations themselves know of the limbs, before the network.
 
 With `--rendered` (recordings of tools.measure_landmarks of test people), also BlazePose's real reports on
-rendered people, against its own metric landmarks.
+rendered people, against its own metric landmarks. `--without-rivals` tells what rivals are worth
+(docs/observation_errors.md): landmarks have none.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -34,6 +36,7 @@ from d3pose_core.evaluation.held_out import (
 from d3pose_core.evaluation.reliability import RADIUS_M, joint_errors, reliability
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model
+from d3pose_core.training.loop import without_rivals
 
 ROWS = {
     "mpjpe": "MPJPE, 24 joints, mm",
@@ -54,12 +57,15 @@ def main() -> None:
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
     parser.add_argument("--rendered", nargs="*", default=[], metavar="RECORDING")
+    parser.add_argument("--without-rivals", action="store_true", help="landmarks have none")
     args = parser.parse_args()
     torch.set_num_threads(1)
 
     body, model = load_body("free-low"), load_model(args.weights)
     motions = MotionLibrary(args.shards, args.split)
     batches = held_out_batches(motions, body, args.sequences)
+    if args.without_rivals:
+        batches = [without_rivals(batch, 1.0, torch.Generator()) for batch in batches]
     runs = (free_run, truth_in_loop, complete_truth)
     columns = [score(model, batches, body, run) for run in runs]
     print(f"{args.weights}: {args.sequences} sequences from {len(motions)} clips of {args.split}")
@@ -73,6 +79,9 @@ def main() -> None:
 
     if args.rendered:
         recorded = RenderedSet.load(*args.rendered)
+        if args.without_rivals:
+            none = torch.zeros_like(recorded.rival_certainty)
+            recorded = replace(recorded, rival_certainty=none)
         network = limb_scores(model, recorded, body)
         kept = limb_scores(model, recorded, body, partial(with_sides_kept, body=body))
         print(f"rendered people, {len(recorded)} clips, 12 limb joints, mid-hip aligned:")
