@@ -7,7 +7,7 @@ from a measured table by part of the body and size of the error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,23 +15,24 @@ import torch
 from torch import Tensor
 
 from d3pose_core.data.error_statistics import (
+    FittedNumbers,
     at_signed,
     group_of_landmark,
-    read_fitted,
-    write_fitted,
 )
 from d3pose_core.data.random_processes import correlated_noise
 from d3pose_core.data.stance import hats
 
-FITTED = Path(__file__).with_name("certainty.npz")
 # Image errors in person heights that the tables have rows for.
 LOG_ERROR_KNOTS = torch.tensor([0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25]).log()
 _GROUP = group_of_landmark()
 
 
 @dataclass
-class CertaintyStatistics:
+class CertaintyStatistics(FittedNumbers):
     """As `python -m tools.measure_landmarks fit-certainty` writes them; G = 6 groups of landmarks."""
+
+    shipped = Path(__file__).with_name("certainty.npz")
+    command = "fit-certainty"
 
     logits: Tensor  # [G, len(LOG_ERROR_KNOTS), len(SIGNED_GRID)] ascend along the last axis
     mistaken: Tensor  # [] added to the Gaussian number of a landmark put on the other side's
@@ -39,14 +40,6 @@ class CertaintyStatistics:
     slow: Tensor  # [33, R1] loadings of what is forgotten within `memory_s`
     fast: Tensor  # [33, R2] loadings of what is new in every frame
     memory_s: Tensor  # [] time constant
-
-    @classmethod
-    def load(cls, path: Path = FITTED) -> CertaintyStatistics:
-        """Raises InputError where there is no such file, or another one."""
-        return cls(**read_fitted(path, [f.name for f in fields(cls)], "fit-certainty"))
-
-    def save(self, path: Path) -> None:
-        write_fitted(path, vars(self))
 
 
 @lru_cache

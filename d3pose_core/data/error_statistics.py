@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
 
-FITTED = Path(__file__).with_name("landmark_errors.npz")
+T = TypeVar("T", bound="FittedNumbers")
 
 # The six errors of a landmark and the kind of each: image x, y; metric x, y, z; depth hint.
 ERRORS = 6
@@ -83,11 +84,38 @@ def group_of_landmark() -> Tensor:
 
 
 @dataclass
-class ErrorStatistics:
+class FittedNumbers:
+    """Tensors that a command of `tools.measure_landmarks` fits to recordings, in a file of halves."""
+
+    shipped: ClassVar[Path]
+    command: ClassVar[str]
+
+    @classmethod
+    def load(cls: type[T], path: Path | None = None) -> T:
+        """Those that ship, or those of another file. Raises InputError."""
+        try:
+            arrays = read_arrays(path or cls.shipped, [field.name for field in fields(cls)])
+        except InputError as error:
+            raise InputError(
+                f"no fitted errors of landmarks: {error}; python -m tools.measure_landmarks {cls.command} "
+                "writes them anew"
+            ) from error
+        return cls(**{name: torch.from_numpy(array).float() for name, array in arrays.items()})
+
+    def save(self, path: Path) -> None:
+        arrays = {name: value.numpy().astype(np.float16) for name, value in vars(self).items()}
+        np.savez_compressed(path, **arrays)
+
+
+@dataclass
+class ErrorStatistics(FittedNumbers):
     """G = 6 groups of landmarks, 4 = `Sight`, K = 4 `KINDS`; lengths in m and person heights (image).
 
     Errors of depth and hint are at the person's distance, metric ones about the mid-hip.
     """
+
+    shipped = Path(__file__).with_name("landmark_errors.npz")
+    command = "fit"
 
     definition: Tensor  # [33, 33] BlazePose's landmarks as combinations of the true ones
     outside_pull: Tensor  # [2] landmarks outside are drawn inwards: share of the way, and beyond it
@@ -111,37 +139,11 @@ class ErrorStatistics:
         Tensor  # [2] share of the frames with only the legs', only the arms' sides swapped
     )
 
-    @classmethod
-    def load(cls, path: Path = FITTED) -> ErrorStatistics:
-        """Raises InputError."""
-        return cls(**read_fitted(path, [f.name for f in fields(cls)], "fit"))
-
-    def save(self, path: Path) -> None:
-        write_fitted(path, vars(self))
-
 
 @lru_cache
 def fitted_statistics() -> ErrorStatistics:
     """Those that ship."""
     return ErrorStatistics.load()
-
-
-def read_fitted(path: Path, names: list[str], command: str) -> dict[str, Tensor]:
-    """Numbers by name that `python -m tools.measure_landmarks COMMAND` wrote. Raises InputError."""
-    try:
-        arrays = read_arrays(path, names)
-    except InputError as error:
-        raise InputError(
-            f"no fitted errors of landmarks: {error}; python -m tools.measure_landmarks {command} writes "
-            "them anew"
-        ) from error
-    return {name: torch.from_numpy(array).float() for name, array in arrays.items()}
-
-
-def write_fitted(path: Path, numbers: dict[str, Tensor]) -> None:
-    """In half precision."""
-    arrays = {name: value.numpy().astype(np.float16) for name, value in numbers.items()}
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def look_up(table: Tensor, row: Tensor, position: Tensor) -> Tensor:

@@ -139,10 +139,9 @@ def report_landmarks(
         defined = stance.relative + offset * (1 + realism.errors * DEFINITION_JITTER * jitter)
 
     moved = (defined - stance.relative)[..., :2] + PERSON_M * errors[..., :2]
+    height = (PERSON_M / stance.distance)[..., None, None]  # of the person, in rays
     pull = statistics.outside_pull[0] * beyond
-    pull = pull + statistics.outside_pull[1] * beyond.sign() * (
-        PERSON_M / stance.distance[..., None, None]
-    )
+    pull = pull + statistics.outside_pull[1] * beyond.sign() * height
     rays = rays + moved / stance.distance[..., None, None] - realism.errors * pull
 
     metric = _metric(defined, whole, errors[..., 2:5], stance, statistics, realism)
@@ -150,7 +149,6 @@ def report_landmarks(
     visibility, presence = _confidences(numbers, sight, statistics)
     image_error = (rays - meant_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
     certainty = draw_certainty(image_error, mistaken, times_s, rng)
-    height = (PERSON_M / stance.distance)[..., None, None]
     apart, rival_certainty = draw_rivals((rays - true_rays) / height, certainty, times_s, rng)
     rival_rays = rays[..., None, :] + apart * height[..., None]
     seen = _found(in_view, times_s, statistics, rng)

@@ -7,18 +7,17 @@ such a certainty (docs/observation_errors.md#rivals). What is picked is held for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from d3pose_core.data.error_statistics import group_of_landmark, read_fitted, write_fitted
+from d3pose_core.data.error_statistics import FittedNumbers, group_of_landmark
 from d3pose_core.data.random_processes import held_numbers
 from d3pose_core.skeleton import NUM_LANDMARKS
 
-FITTED = Path(__file__).with_name("rivals.npz")
 # Between the kinds of landmarks that are told apart: image errors in person heights, and certainties.
 ERROR_EDGES = torch.tensor([0.02, 0.04, 0.08, 0.16])
 CERTAINTY_EDGES = torch.tensor([0.3, 0.5, 0.7])
@@ -26,25 +25,20 @@ _GROUP = group_of_landmark()
 
 
 @dataclass
-class RivalStatistics:
+class RivalStatistics(FittedNumbers):
     """As `python -m tools.measure_landmarks fit-rivals` writes them; S examples of each kind of landmark.
 
     G = 6 groups of landmarks, E = 5 sizes of the error, C = 4 of the certainty. Examples stand in the
     order of how many rivals there are, and how near the truth: so that the same one is alike in all kinds.
     """
 
+    shipped = Path(__file__).with_name("rivals.npz")
+    command = "fit-rivals"
+
     place: Tensor  # [G, E, C, S, RIVALS, 2] person heights, right and down in the image
     from_truth: Tensor  # [G, E, C, S, RIVALS] 1: it counts from the truth; 0: from the landmark
     certainty: Tensor  # [G, E, C, S, RIVALS] 0: there is none
     held_s: Tensor  # [] how long what is picked stays, on average
-
-    @classmethod
-    def load(cls, path: Path = FITTED) -> RivalStatistics:
-        """Raises InputError where there is no such file, or another one."""
-        return cls(**read_fitted(path, [f.name for f in fields(cls)], "fit-rivals"))
-
-    def save(self, path: Path) -> None:
-        write_fitted(path, vars(self))
 
 
 @lru_cache

@@ -113,10 +113,9 @@ class PoseCheck(nn.Module):
         self.scale = constant(scale.to(self.points.sums))
 
     def to_meet(self, view: FrameView) -> ToMeet:
-        features = torch.where(view.visible[..., None], view.features, 0.0)
-        everything = torch.cat([features.flatten(1), view.shown, view.frame_features], 1)
+        everything = torch.cat([view.features.flatten(1), view.shown, view.frame_features], 1)
         return ToMeet(
-            features.transpose(1, 2)[:, self.compared] * self.scale,
+            view.features.transpose(1, 2)[:, self.compared] * self.scale,
             view.shown[:, None],
             view.sightings,
             1 / view.size,

@@ -17,7 +17,7 @@ from d3pose_core.skeleton import NUM_LANDMARKS, RIVALS
 class FrameView:
     """See `tokens.Tokens` and `view.ViewCamera`; no time axis."""
 
-    features: Tensor  # [B, 33, LANDMARK_FEATURES]
+    features: Tensor  # [B, 33, LANDMARK_FEATURES], zero where hidden
     frame_features: Tensor  # [B, 4]
     visible: Tensor  # [B, 33] bool
     shown: Tensor  # [B, 33] the same, 1 or 0
@@ -85,13 +85,14 @@ class Look(nn.Module):
             parts.append(torch.where(certain > 0, there, 0.0))
         features = torch.cat(parts, -1)
         features = features * scale[:, None] + self.offset
-        features = torch.where(seen[..., None], features.clamp(-5, 5), 0.0)
+        visible = seen & (presence >= self.min_presence)
+        features = torch.where(visible[..., None], features.clamp(-5, 5), 0.0)
         log_step = torch.log(step_s.clamp(1e-3, 10.0) * 30)
         frame_features = torch.cat([center, size.log(), log_step], -1)
-        visible = seen & (presence >= self.min_presence)
         shown = visible.to(features.dtype)
-        places = sightings(torch.where(visible[..., None], features, 0.0))
-        return FrameView(features, frame_features, visible, shown, rotation, size, places)
+        return FrameView(
+            *(features, frame_features, visible, shown, rotation, size, sightings(features))
+        )
 
     def _rotation(self, direction: Tensor) -> Tensor:
         """`view.look_at_rotation` of [B, 2], without its angle."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import torch
 
-from d3pose_core.data.certainty import FITTED as CERTAINTY
-from d3pose_core.data.error_statistics import FITTED
+from d3pose_core.data.certainty import CertaintyStatistics
+from d3pose_core.data.error_statistics import ErrorStatistics, FittedNumbers
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
-from d3pose_core.data.rivals import FITTED as RIVALS
+from d3pose_core.data.rivals import RivalStatistics
 from d3pose_core.errors import InputError
 from d3pose_core.landmark_models import FULL, LANDMARK_FILES
 
@@ -102,17 +102,17 @@ def _parser() -> argparse.ArgumentParser:
             )
     analyse = commands.add_parser("analyse", help="print the measured errors")
     analyse.add_argument("recordings", type=Path, nargs="+")
-    fit = commands.add_parser("fit", help="fit the simulator's error statistics")
-    fit.add_argument("recordings", type=Path, nargs="+")
-    fit.add_argument("--out", type=Path, default=FITTED, help="default: the file that ships")
-    certainty = commands.add_parser("fit-certainty", help="fit the certainty to the errors")
-    certainty.add_argument("recordings", type=Path, nargs="+")
-    certainty.add_argument(
-        "--out", type=Path, default=CERTAINTY, help="default: the file that ships"
+    fitted: tuple[tuple[type[FittedNumbers], str], ...] = (
+        (ErrorStatistics, "fit the simulator's error statistics"),
+        (CertaintyStatistics, "fit the certainty to the errors"),
+        (RivalStatistics, "gather where else landmarks may be"),
     )
-    rivals = commands.add_parser("fit-rivals", help="gather where else landmarks may be")
-    rivals.add_argument("recordings", type=Path, nargs="+")
-    rivals.add_argument("--out", type=Path, default=RIVALS, help="default: the file that ships")
+    for statistics, purpose in fitted:
+        fit = commands.add_parser(statistics.command, help=purpose)
+        fit.add_argument("recordings", type=Path, nargs="+")
+        fit.add_argument(
+            "--out", type=Path, default=statistics.shipped, help="default: the file that ships"
+        )
     compare = commands.add_parser("compare", help="print measured and simulated errors together")
     compare.add_argument("recordings", type=Path, nargs="+")
     compare.add_argument("--seed", type=int, default=0)
