@@ -33,6 +33,7 @@ _TURNED = 1.0
 _ON_ANOTHER = 0.5  # of the smaller box
 _MAX_GROWTH = 1.8  # of the ROI from one frame to the next
 _VELOCITY_BLEND = 0.3  # weight of the newest frame in the running velocity
+_CERTAINTY_MEMORY_S = 0.3  # of the running certainty
 _MEMORY_REACH = 0.35  # ROI sizes within which a person reappears at once, ...
 _MEMORY_DRIFT = 0.5  # ... and how this grows per second
 _MEMORY_GROWTH = 2.0  # largest change of the ROI's size over an absence (people crouch and jump)
@@ -40,11 +41,17 @@ _MEMORY_GROWTH = 2.0  # largest change of the ROI's size over an absence (people
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """`max_people`: tracks kept at once; scores 0..1 are the landmark network's."""
+    """`max_people`: tracks kept at once; scores and certainties 0..1 are the landmark network's.
+
+    A score hardly tells a person from furniture that was taken for one; the certainty of the limbs does
+    (docs/observation_errors.md#people-who-are-none).
+    """
 
     max_people: int = 5
     birth_score: float = 0.7  # needed to start a track
     keep_score: float = 0.5  # below it a track is lost
+    birth_certainty: float = 0.3  # of the limbs, on average; needed to start a track
+    keep_certainty: float = 0.25  # below it for some tenths of a second, a track is lost
     confirm_frames: int = 3  # frames in a row before a new person is reported, ...
     sure_score: float = 0.95  # ... unless the landmark network is as sure as this from the start
     memory_s: float = 1.0  # a lost person who reappears within it has the old id
@@ -59,6 +66,11 @@ class TrackerConfig:
             raise InputError(
                 "scores must be 0 <= keep_score <= birth_score <= 1, not "
                 f"{self.keep_score} and {self.birth_score}"
+            )
+        if not 0.0 <= self.keep_certainty <= self.birth_certainty <= 1.0:
+            raise InputError(
+                "certainties must be 0 <= keep_certainty <= birth_certainty <= 1, not "
+                f"{self.keep_certainty} and {self.birth_certainty}"
             )
         if not self.birth_score <= self.sure_score:
             raise InputError(
@@ -76,6 +88,7 @@ class Track:
 
     latest: Landmarks
     seen_s: float
+    certainty: float  # of the limbs, a running mean
     track_id: int | None = None
     frames: int = 1
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))  # px/s of the ROI's centre
@@ -90,8 +103,14 @@ class Track:
         """Centre [2] px of the person at a later time, at constant velocity for at most 0.5 s."""
         return self.roi.center + self.velocity * float(np.clip(stamp_s - self.seen_s, 0.0, 0.5))
 
+    def certainty_with(self, found: Landmarks, stamp_s: float) -> float:
+        """The running certainty once `found` is taken."""
+        kept = math.exp(-max(0.0, stamp_s - self.seen_s) / _CERTAINTY_MEMORY_S)
+        return kept * self.certainty + (1 - kept) * limb_certainty(found)
+
     def follow(self, found: Landmarks, stamp_s: float) -> None:
         """Take the person's next frame."""
+        self.certainty = self.certainty_with(found, stamp_s)
         passed = stamp_s - self.seen_s
         self.surprise = _distance(found.next_roi.center, self.expected(stamp_s)) / self.roi.size
         if passed > 0:
@@ -136,7 +155,7 @@ class Tracker:
         """Carry the tracks on with what the network saw in their ROIs; `seen` has all `tracks`."""
         alive = []
         for track, found in seen:
-            if self._is_continuation(track, found):
+            if self._is_continuation(track, found, stamp_s):
                 alive.append((track, found))
             else:
                 self._lose(track)
@@ -157,8 +176,9 @@ class Tracker:
             self.lost.remove(track)
             track.velocity = np.zeros(2)
             track.follow(found, stamp_s)
+            track.certainty = limb_certainty(found)
         else:
-            track = Track(latest=found, seen_s=stamp_s)
+            track = Track(found, stamp_s, limb_certainty(found))
         self.tracks.append(track)
         return track
 
@@ -179,14 +199,16 @@ class Tracker:
             found.score >= self.config.birth_score
             and is_sound(found.next_roi)
             and float(found.presence[_TORSO].min()) > 0.5
+            and limb_certainty(found) >= self.config.birth_certainty
         )
 
-    def _is_continuation(self, track: Track, found: Landmarks) -> bool:
+    def _is_continuation(self, track: Track, found: Landmarks, stamp_s: float) -> bool:
         growth = found.next_roi.size / track.roi.size
         return (
             found.score >= self.config.keep_score
             and is_sound(found.next_roi)
             and 1 / _MAX_GROWTH < growth < _MAX_GROWTH
+            and track.certainty_with(found, stamp_s) >= self.config.keep_certainty
         )
 
     def _without_duplicates(
@@ -249,6 +271,12 @@ def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
         return True
     turned = abs(math.remainder(a.next_roi.angle - b.next_roi.angle, 2 * math.pi))
     return turned > _TURNED and float(box_overlap(*boxes)[0]) > _ON_ANOTHER
+
+
+def limb_certainty(found: Landmarks) -> float:
+    """How clearly the image shows the limb joints that lie in it, on average: 0..1, 0 if none does."""
+    inside = found.presence[_LIMBS] > 0.5
+    return float(found.certainty[_LIMBS][inside].mean()) if inside.any() else 0.0
 
 
 def landmark_box(found: Landmarks) -> np.ndarray:

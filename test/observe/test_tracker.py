@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from d3pose_core.errors import InputError
 from d3pose_core.observe.blazepose import Landmarks
 from d3pose_core.observe.observation import Roi
-from d3pose_core.observe.tracker import Tracker, TrackerConfig, same_person
+from d3pose_core.observe.tracker import Tracker, TrackerConfig, limb_certainty, same_person
+from d3pose_core.skeleton import LANDMARK_NAMES
 
 STEP = 1 / 30
 RNG = np.random.default_rng(0)
@@ -18,7 +19,9 @@ RNG = np.random.default_rng(0)
 BODY = RNG.uniform([-0.18, -0.5], [0.18, 0.5], (33, 2))
 
 
-def person(x: float, y: float = 240.0, height: float = 200.0, score: float = 0.9) -> Landmarks:
+def person(
+    x: float, y: float = 240.0, height: float = 200.0, score: float = 0.9, certainty: float = 0.7
+) -> Landmarks:
     center = np.array([x, y], np.float32)
     return Landmarks(
         keypoints=(center + BODY * height).astype(np.float32),
@@ -26,7 +29,7 @@ def person(x: float, y: float = 240.0, height: float = 200.0, score: float = 0.9
         landmarks=np.zeros((33, 3), np.float32),
         visibility=np.ones(33, np.float32),
         presence=np.ones(33, np.float32),
-        certainty=np.ones(33, np.float32),
+        certainty=np.full(33, certainty, np.float32),
         rivals=np.zeros((33, 2, 2), np.float32),
         rival_certainty=np.zeros((33, 2), np.float32),
         score=score,
@@ -91,6 +94,47 @@ def test_a_low_score_starts_no_track_but_keeps_one():
     assert list(scene.frame([person(100, score=0.8)])) == [0]
     assert list(scene.frame([person(100, score=0.6)])) == [0]
     assert scene.frame([person(100, score=0.4)]) == {}
+
+
+def test_nobody_is_begun_whom_the_image_hardly_shows():
+    scene = Scene(birth_certainty=0.3, keep_certainty=0.25, confirm_frames=1)
+    assert scene.frame([person(100, certainty=0.28)]) == {}
+    assert list(scene.frame([person(100, certainty=0.32)])) == [0]
+
+
+def test_a_blurred_moment_ends_no_track_but_furniture_does():
+    scene = Scene(birth_certainty=0.3, keep_certainty=0.25, memory_s=1.0)
+    for _ in range(10):
+        scene.frame([person(100)])
+    for _ in range(3):
+        assert list(scene.frame([person(100, certainty=0.1)])) == [0]
+    for _ in range(10):
+        scene.frame([person(100)])
+    kept = [len(scene.frame([person(100, certainty=0.1)])) for _ in range(25)]
+    assert 9 <= sum(kept) <= 15  # of which it remembers better ones for 0.3 s
+    assert kept == sorted(kept, reverse=True)  # and furniture is not taken in again
+
+
+def test_a_person_of_whom_the_track_slipped_is_taken_up_again_at_once_under_the_old_id():
+    scene = Scene(keep_certainty=0.25, memory_s=1.0)
+    for _ in range(5):
+        scene.frame([person(100)])
+    while scene.frame([person(100, certainty=0.05)]):
+        pass
+    for _ in range(5):
+        assert list(scene.frame([person(110, certainty=0.5)])) == [0]
+
+
+def test_limbs_beyond_the_image_do_not_count():
+    """Somebody at a desk, say, whose legs the camera can't see."""
+    legs = [i for i, name in enumerate(LANDMARK_NAMES) if "knee" in name or "ankle" in name]
+    seen = person(100)
+    seen.certainty[legs] = 0.0
+    assert limb_certainty(seen) == pytest.approx(0.7 * 8 / 12)
+    seen.presence[legs] = 0.2
+    assert limb_certainty(seen) == pytest.approx(0.7)
+    seen.presence[:] = 0.2
+    assert limb_certainty(seen) == 0.0
 
 
 @settings(max_examples=30, deadline=None)
@@ -242,6 +286,8 @@ def test_bodies_side_by_side_are_two_people():
         {"max_people": 0},
         {"confirm_frames": 0},
         {"keep_score": 0.9, "birth_score": 0.5},
+        {"keep_certainty": 0.4, "birth_certainty": 0.3},
+        {"birth_certainty": 1.5},
         {"memory_s": -1.0},
         {"max_gap_s": 0.0},
     ],

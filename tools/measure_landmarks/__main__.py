@@ -65,7 +65,8 @@ def main() -> None:
     numbers = range(arguments.first, arguments.first + arguments.clips)
     if arguments.command == "record":
         recorded = record(studio, numbers, arguments.out, landmarks=arguments.landmarks)
-        print({name: round(value, 3) for name, value in landmark_scores(recorded).items()})
+        scores = landmark_scores(recorded) | {"stray": float(recorded.stray.float().mean())}
+        print({name: round(value, 4) for name, value in scores.items()})
     else:
         from tools.measure_landmarks.drawing import contact_sheet
 
