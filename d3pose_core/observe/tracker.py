@@ -176,7 +176,6 @@ class Tracker:
             self.lost.remove(track)
             track.velocity = np.zeros(2)
             track.follow(found, stamp_s)
-            track.certainty = limb_certainty(found)
         else:
             track = Track(found, stamp_s, limb_certainty(found))
         self.tracks.append(track)
