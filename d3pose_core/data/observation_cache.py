@@ -20,7 +20,7 @@ from d3pose_core.output_names import file_name
 from d3pose_core.recording import atomic_path
 from d3pose_core.skeleton import RIVALS
 
-FORMAT = 3  # 1 had no certainties, 2 no rivals
+FORMAT = 4  # 1 had no certainties, 2 no rivals, 3 more furniture
 _COLUMNS: dict[str, tuple[tuple[int, ...], type]] = {
     "track_id": ((), np.int64),
     "keypoints": ((33, 2), np.float32),

@@ -34,6 +34,9 @@ _KNOWN = 0.25
 # Windows looked into in a stream's first frame, until somebody is found.
 _FIRST_SEARCHES = 8
 _FOUND_SCORE = 0.7
+# A place at which there was nobody is not looked at again for so long: furniture that resembles a person would
+# take the looks that others need.
+_REFUSED_S = 0.2
 # The parts of an observer that are the same in every frame.
 _NOT_REMEMBERED = ("_landmarker", "_detector", "_tracker", "_search")
 
@@ -82,6 +85,7 @@ class BlazePoseObserver:
         self._size: tuple[int, ...] | None = None
         self._stamp_s = -math.inf
         self._searched_s = -math.inf
+        self._refused: list[tuple[Roi, float]] = []  # places, and when they were looked at, s
         self._turn = 0
         self.stage_times_ms = {"landmarks": 0.0, "detect": 0.0}
 
@@ -90,6 +94,7 @@ class BlazePoseObserver:
         self._tracker.reset()
         self._search.reset()
         self._stamp_s = self._searched_s = -math.inf
+        self._refused = []
 
     def limit(self, max_people: int) -> None:
         """Track at most so many from the next frame on."""
@@ -158,17 +163,19 @@ class BlazePoseObserver:
     def _take_in(self, image_bgr: np.ndarray, found: list[Detection], stamp_s: float) -> None:
         """Put landmarks on the best unknown detections, one a frame, or two while alone."""
         tries = 1 if self._tracker.tracks else 2
+        self._refused = [(r, since) for r, since in self._refused if stamp_s - since < _REFUSED_S]
         for detection in sorted(found, key=lambda detection: -detection.score):
             roi = detection.roi or roi_from_box(detection.box)
             if tries == 0 or self._tracker.is_full:
                 return
-            if not is_sound(roi) or any(_is_near(roi, track.roi) for track in self._tracker.tracks):
+            known = [track.roi for track in self._tracker.tracks] + [r for r, _ in self._refused]
+            if not is_sound(roi) or any(_is_near(roi, other) for other in known):
                 continue
             tries -= 1
             with self._timed("landmarks"):
                 landmarks = self._settle(image_bgr, roi)
-            if landmarks is not None:
-                self._tracker.add(landmarks, stamp_s)
+            if landmarks is not None and self._tracker.add(landmarks, stamp_s) is None:
+                self._refused.append((roi, stamp_s))
 
     def _settle(self, image_bgr: np.ndarray, roi: Roi) -> Landmarks | None:
         """Landmarks of a detection: its ROI is rough, so a second look goes where the first leads."""

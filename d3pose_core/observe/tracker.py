@@ -33,7 +33,9 @@ _TURNED = 1.0
 _ON_ANOTHER = 0.5  # of the smaller box
 _MAX_GROWTH = 1.8  # of the ROI from one frame to the next
 _VELOCITY_BLEND = 0.3  # weight of the newest frame in the running velocity
-_CERTAINTY_MEMORY_S = 0.3  # of the running certainty
+_CERTAINTY_MEMORY_S = 0.3  # of the running certainty, ...
+_CERTAINTY_STEP_S = 0.1  # ... into which a frame enters as if it were so far from the last one at most
+_LEAST_LIMBS = 4  # in the image, for their certainty to mean something
 _MEMORY_REACH = 0.35  # ROI sizes within which a person reappears at once, ...
 _MEMORY_DRIFT = 0.5  # ... and how this grows per second
 _MEMORY_GROWTH = 2.0  # largest change of the ROI's size over an absence (people crouch and jump)
@@ -44,14 +46,15 @@ class TrackerConfig:
     """`max_people`: tracks kept at once; scores and certainties 0..1 are the landmark network's.
 
     A score hardly tells a person from furniture that was taken for one; the certainty of the limbs does
-    (docs/observation_errors.md#people-who-are-none).
+    (docs/observation_errors.md#people-who-are-none). Its bounds are chosen on BlazePose's own networks; for
+    one whose heatmaps are weaker, lower them. 0 switches them off.
     """
 
     max_people: int = 5
     birth_score: float = 0.7  # needed to start a track
     keep_score: float = 0.5  # below it a track is lost
     birth_certainty: float = 0.3  # of the limbs, on average; needed to start a track
-    keep_certainty: float = 0.25  # below it for some tenths of a second, a track is lost
+    keep_certainty: float = 0.25  # a track whose limbs were below it in the last 0.3 s is lost
     confirm_frames: int = 3  # frames in a row before a new person is reported, ...
     sure_score: float = 0.95  # ... unless the landmark network is as sure as this from the start
     memory_s: float = 1.0  # a lost person who reappears within it has the old id
@@ -104,9 +107,12 @@ class Track:
         return self.roi.center + self.velocity * float(np.clip(stamp_s - self.seen_s, 0.0, 0.5))
 
     def certainty_with(self, found: Landmarks, stamp_s: float) -> float:
-        """The running certainty once `found` is taken."""
-        kept = math.exp(-max(0.0, stamp_s - self.seen_s) / _CERTAINTY_MEMORY_S)
-        return kept * self.certainty + (1 - kept) * limb_certainty(found)
+        """The running certainty once `found` is taken; as it was, if hardly a limb is in the image."""
+        limbs = limb_certainty(found)
+        if limbs is None:
+            return self.certainty
+        step_s = min(stamp_s - self.seen_s, _CERTAINTY_STEP_S)
+        return limbs + math.exp(-step_s / _CERTAINTY_MEMORY_S) * (self.certainty - limbs)
 
     def follow(self, found: Landmarks, stamp_s: float) -> None:
         """Take the person's next frame."""
@@ -177,7 +183,8 @@ class Tracker:
             track.velocity = np.zeros(2)
             track.follow(found, stamp_s)
         else:
-            track = Track(found, stamp_s, limb_certainty(found))
+            # Nobody is trusted yet: furniture with one clear moment is lost in the next.
+            track = Track(found, stamp_s, self.config.keep_certainty)
         self.tracks.append(track)
         return track
 
@@ -194,11 +201,13 @@ class Tracker:
         return [_observation(track) for track in sorted(seen, key=lambda t: t.track_id or 0)]
 
     def _is_person(self, found: Landmarks) -> bool:
+        limbs = limb_certainty(found)
         return (
             found.score >= self.config.birth_score
             and is_sound(found.next_roi)
             and float(found.presence[_TORSO].min()) > 0.5
-            and limb_certainty(found) >= self.config.birth_certainty
+            and limbs is not None
+            and limbs >= self.config.birth_certainty
         )
 
     def _is_continuation(self, track: Track, found: Landmarks, stamp_s: float) -> bool:
@@ -272,10 +281,10 @@ def same_person(a: Landmarks, b: Landmarks, newcomer: bool = False) -> bool:
     return turned > _TURNED and float(box_overlap(*boxes)[0]) > _ON_ANOTHER
 
 
-def limb_certainty(found: Landmarks) -> float:
-    """How clearly the image shows the limb joints that lie in it, on average: 0..1, 0 if none does."""
+def limb_certainty(found: Landmarks) -> float | None:
+    """How clearly the image shows the limb joints that lie in it, on average: 0..1; None if few do."""
     inside = found.presence[_LIMBS] > 0.5
-    return float(found.certainty[_LIMBS][inside].mean()) if inside.any() else 0.0
+    return float(found.certainty[_LIMBS][inside].mean()) if inside.sum() >= _LEAST_LIMBS else None
 
 
 def landmark_box(found: Landmarks) -> np.ndarray:

@@ -31,9 +31,10 @@ _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
 class ToldObserver(BlazePoseObserver):
     """The product's observer, which can also be told where the person is."""
 
-    def tell(self, image_bgr: np.ndarray, roi: Roi, stamp_s: float) -> None:
-        """Try to begin a track at `roi`."""
+    def tell(self, image_bgr: np.ndarray, roi: Roi, stamp_s: float) -> bool:
+        """Try to begin a track at `roi`; whether there is one now."""
         self._take_in(image_bgr, [Detection(roi_box(roi), 1.0, roi)], stamp_s)
+        return bool(self._tracker.tracks)
 
 
 @dataclass
@@ -98,9 +99,9 @@ def watch(scene: Scene, camera: Camera, observer: ToldObserver, keep=(), seed: i
         if absent >= _PATIENCE:
             if out.stray[t]:
                 observer.reset()
-            observer.tell(image, _true_roi(scene, t, rng), stamp)
+            told = observer.tell(image, _true_roi(scene, t, rng), stamp)
             # Only confirmed people are reported, some frames after.
-            told, absent = True, _PATIENCE - 5
+            absent = _PATIENCE - 5
     return out
 
 
