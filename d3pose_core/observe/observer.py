@@ -34,9 +34,9 @@ _KNOWN = 0.25
 # Windows looked into in a stream's first frame, until somebody is found.
 _FIRST_SEARCHES = 8
 _FOUND_SCORE = 0.7
-# A place at which there was nobody is not looked at again for so long: furniture that resembles a person would
+# A place at which there was nobody is looked at last for so long: furniture that resembles a person would
 # take the looks that others need.
-_REFUSED_S = 0.2
+_REFUSED_S = 0.5
 # The parts of an observer that are the same in every frame.
 _NOT_REMEMBERED = ("_landmarker", "_detector", "_tracker", "_search")
 
@@ -164,12 +164,10 @@ class BlazePoseObserver:
         """Put landmarks on the best unknown detections, one a frame, or two while alone."""
         tries = 1 if self._tracker.tracks else 2
         self._refused = [(r, since) for r, since in self._refused if stamp_s - since < _REFUSED_S]
-        for detection in sorted(found, key=lambda detection: -detection.score):
-            roi = detection.roi or roi_from_box(detection.box)
+        for roi in _in_turn(found, [r for r, _ in self._refused]):
             if tries == 0 or self._tracker.is_full:
                 return
-            known = [track.roi for track in self._tracker.tracks] + [r for r, _ in self._refused]
-            if not is_sound(roi) or any(_is_near(roi, other) for other in known):
+            if any(_is_near(roi, track.roi) for track in self._tracker.tracks):
                 continue
             tries -= 1
             with self._timed("landmarks"):
@@ -189,6 +187,17 @@ class BlazePoseObserver:
         began = time.perf_counter()
         yield
         self.stage_times_ms[stage] += 1e3 * (time.perf_counter() - began)
+
+
+def _in_turn(found: list[Detection], refused: list[Roi]) -> list[Roi]:
+    """Where to look: the surest detections first, but those last at whose place nobody was lately."""
+
+    def turn(place: tuple[Roi, float]) -> tuple[bool, float]:
+        roi, score = place
+        return any(_is_near(roi, other) for other in refused), -score
+
+    places = [(d.roi or roi_from_box(d.box), d.score) for d in found]
+    return [roi for roi, _ in sorted((p for p in places if is_sound(p[0])), key=turn)]
 
 
 def _is_near(roi: Roi, known: Roi) -> bool:
