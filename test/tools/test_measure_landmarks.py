@@ -35,8 +35,9 @@ class PerfectObserver:
     def reset(self) -> None:
         self._found = False
 
-    def tell(self, image_bgr: np.ndarray, roi: Roi, stamp_s: float) -> None:
+    def tell(self, image_bgr: np.ndarray, roi: Roi, stamp_s: float) -> bool:
         self._found = True
+        return True
 
     def __call__(self, image_bgr: np.ndarray, stamp_s: float) -> list[PersonObservation]:
         if not self._found:
