@@ -34,7 +34,7 @@ _KNOWN = 0.25
 # Windows looked into in a stream's first frame, until somebody is found.
 _FIRST_SEARCHES = 8
 _FOUND_SCORE = 0.7
-# A place at which there was nobody is looked at last for so long: furniture that resembles a person would
+# A place at which there was nobody new is looked at last for so long: furniture that resembles a person would
 # take the looks that others need.
 _REFUSED_S = 0.5
 # The parts of an observer that are the same in every frame.
@@ -190,7 +190,7 @@ class BlazePoseObserver:
 
 
 def _in_turn(found: list[Detection], refused: list[Roi]) -> list[Roi]:
-    """Where to look: the surest detections first, but those last at whose place nobody was lately."""
+    """Where to look: the surest detections first, but those last at whose place nobody new was lately."""
 
     def turn(place: tuple[Roi, float]) -> tuple[bool, float]:
         roi, score = place

@@ -33,10 +33,8 @@ _TURNED = 1.0
 _ON_ANOTHER = 0.5  # of the smaller box
 _MAX_GROWTH = 1.8  # of the ROI from one frame to the next
 _VELOCITY_BLEND = 0.3  # weight of the newest frame in the running velocity
-_CERTAINTY_MEMORY_S = 0.3  # of the running certainty, ...
-_CERTAINTY_STEP_S = (
-    0.1  # ... into which a frame enters as if it were so far from the last one at most
-)
+_CERTAINTY_MEMORY_S = 0.3  # of the running certainty
+_CERTAINTY_STEP_S = 0.1  # the most that one frame counts in it, after whatever pause
 _LEAST_LIMBS = 4  # in the image, for their certainty to mean something
 _MEMORY_REACH = 0.35  # ROI sizes within which a person reappears at once, ...
 _MEMORY_DRIFT = 0.5  # ... and how this grows per second
