@@ -19,6 +19,11 @@ class CameraPath:
     half_width: Tensor  # [B] tangent of half the horizontal field of view
     half_height: Tensor  # [B] tangent of half the vertical field of view
 
+    @property
+    def up(self) -> Tensor:
+        """[B, T, 3] the world's y axis in the optical frame."""
+        return self.rotation[..., 1]
+
 
 def look_at(position: Tensor, target: Tensor) -> Tensor:
     """Level optical frames (x right, y down, z forward) at `position` facing `target`: [..., 3, 3]."""

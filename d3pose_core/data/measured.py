@@ -144,6 +144,7 @@ def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:
             rays=seen.rays @ back[..., :2, :2],
             rival_rays=seen.rival_rays @ back[:, :, None, :2, :2],
             landmarks=seen.landmarks @ back,
+            up=(seen.up[:, :, None] @ back)[:, :, 0],
         ),
         replace(
             truth,
@@ -171,6 +172,7 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
         rays=pick(seen.rays[:, :, landmark] * flip2, seen.rays),
         rival_rays=pick(seen.rival_rays[:, :, landmark] * flip2, seen.rival_rays),
         landmarks=pick(seen.landmarks[:, :, landmark] * flip3, seen.landmarks),
+        up=pick(seen.up * flip3, seen.up),
         **{
             name: pick(getattr(seen, name)[:, :, landmark], getattr(seen, name))
             for name in ("depth_hint", "visibility", "presence", "certainty", "rival_certainty")

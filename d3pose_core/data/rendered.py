@@ -139,6 +139,7 @@ class RenderedSet:
             self.certainty,
             self.rival_rays,
             self.rival_certainty,
+            self.camera_rotation[..., 1],
             self.seen,
             step,
         )

@@ -22,8 +22,9 @@ from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.data.tilt import half_without_up, roughly_up, without_up
 from d3pose_core.errors import InputError
-from d3pose_core.evaluation.held_out import held_out_batches, score
+from d3pose_core.evaluation.held_out import Recovered, free_run, held_out_batches, score
 from d3pose_core.evaluation.reliability import calibrate, joint_errors, reliability
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model, load_notes, save_model
@@ -37,6 +38,7 @@ from d3pose_core.training.precision import in_bfloat16
 
 MOST_MISSING = 0.4
 UNRIVALLED = 0.1  # share of the windows, see `without_rivals`
+TILT_UNKNOWN = 0.5  # likewise, see `without_up`
 RESUMABLE_EVERY = 200  # steps: so much is lost at most where a run is interrupted
 
 
@@ -110,6 +112,7 @@ def train(config: TrainConfig) -> Path:
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
         held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences)
+        held_out = [half_without_up(batch) for batch in held_out]
         rendered = RenderedSet.load(*config.rendered) if config.rendered else None
     body = load_body(config.body, str(device))
     model = D3Pose(config.network)
@@ -172,7 +175,7 @@ def train(config: TrainConfig) -> Path:
                 kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
                 scores = score(kept, held_out, cpu_body)
                 if rendered is not None:
-                    found = limb_scores(kept, rendered, cpu_body)
+                    found = limb_scores(kept, rendered, cpu_body, _free_run_half_without_up)
                     scores |= {f"rendered_{name}": value for name, value in found.items()}
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 curves.add(step, {"seconds": spent, **running, **held})
@@ -196,6 +199,10 @@ def train(config: TrainConfig) -> Path:
         dist.barrier()  # nobody leaves while the first process still scores
         dist.destroy_process_group()
     return output / "best.safetensors"
+
+
+def _free_run_half_without_up(model: D3Pose, batch: TrainingBatch) -> Recovered:
+    return free_run(model, half_without_up(batch))
 
 
 def calibrate_file(path: Path, held_out: list[TrainingBatch], body_name: str = "free-low") -> None:
@@ -239,6 +246,7 @@ def draw(
         windows = measured.sample(share, config.frames, simulator.rng)
         batch = TrainingBatch.cat([batch, windows])
     batch = without_rivals(batch, UNRIVALLED, simulator.rng)
+    batch = without_up(roughly_up(batch, simulator.rng), TILT_UNKNOWN, simulator.rng)
     return with_landmarks_missing(batch, config.hidden, simulator.rng)
 
 
