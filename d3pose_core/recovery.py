@@ -228,7 +228,11 @@ class MeshRecovery:
         self._state = self.step.stack(memory["states"]) if self._remembered else None
 
     def __call__(
-        self, image_bgr: np.ndarray, stamp_s: float, intrinsics: Intrinsics
+        self,
+        image_bgr: np.ndarray,
+        stamp_s: float,
+        intrinsics: Intrinsics,
+        up: np.ndarray | None = None,
     ) -> list[RecoveredPerson]:
         """The people in one frame.
 
@@ -236,9 +240,12 @@ class MeshRecovery:
             image_bgr: uint8 [H, W, 3].
             stamp_s: when it was taken, s. An earlier stamp than the last starts afresh.
             intrinsics: of this image.
+            up: [3], against gravity, of any length, in the camera's optical frame; None: not known. How far
+                people lean towards the camera is hardly seen: who knows how it is tilted, should say so.
 
         Raises:
-            InputError: the image is not as above, or has another size than the intrinsics say.
+            InputError: the image is not as above, or has another size than the intrinsics say; or `up` is no
+                direction.
         """
         started = time.perf_counter()
         height, width = np.shape(image_bgr)[:2] if np.ndim(image_bgr) >= 2 else (0, 0)
@@ -252,16 +259,21 @@ class MeshRecovery:
         observations = self.observer(image_bgr, stamp_s)
         self._stamp_s = stamp_s
         observed = time.perf_counter()
-        people = self.recover(observations, stamp_s, intrinsics)
+        people = self.recover(observations, stamp_s, intrinsics, up)
         self.stage_times_ms["observe"] = 1e3 * (observed - started)
         return people
 
     @torch.inference_mode()
     def recover(
-        self, observations: list[PersonObservation], stamp_s: float, intrinsics: Intrinsics
+        self,
+        observations: list[PersonObservation],
+        stamp_s: float,
+        intrinsics: Intrinsics,
+        up: np.ndarray | None = None,
     ) -> list[RecoveredPerson]:
         """The part after `observer`: people from their landmarks in one frame."""
         started = time.perf_counter()
+        up = _direction(up)
         self.not_finite = self.turned = 0
         seen = {observation.track_id: observation for observation in observations}
         self._tracks = {
@@ -280,7 +292,7 @@ class MeshRecovery:
         ids = sorted(self._tracks)
         tracks = [self._tracks[track_id] for track_id in ids]
         observed = [seen.get(track_id) for track_id in ids]
-        frame = self._batch(observed, tracks, stamp_s, intrinsics)
+        frame = self._batch(observed, tracks, stamp_s, intrinsics, up)
         frame = self._keep_sides(frame, tracks, stamp_s).to(self.device)
         prediction, view, self._state = self.step.step(frame, self._state_of(tracks))
         self._remembered = tracks
@@ -325,6 +337,7 @@ class MeshRecovery:
         tracks: list[_Track],
         stamp_s: float,
         intrinsics: Intrinsics,
+        up: np.ndarray | None,
     ) -> ObservationBatch:
         """One frame of each track, [B, 1, ...]; None is a person not seen."""
 
@@ -349,6 +362,7 @@ class MeshRecovery:
             certainty=field("certainty"),
             rival_rays=rays[..., 1:, :],
             rival_certainty=field("rival_certainty", RIVALS),
+            up=rows([up] * len(tracks), 3),
             seen=seen,
             step_s=rows(steps),
         )
@@ -445,6 +459,20 @@ def _places(observation: PersonObservation) -> np.ndarray:
             "certain, and give those that are missing a certainty of 0"
         )
     return np.concatenate([observation.keypoints[:, None], observation.rivals], axis=1)
+
+
+def _direction(up: np.ndarray | None) -> np.ndarray | None:
+    """`up` with length 1. Raises InputError."""
+    if up is None:
+        return None
+    direction = np.asarray(up, np.float64)
+    length = float(np.linalg.norm(direction)) if direction.shape == (3,) else 0.0
+    if not 1e-6 < length < np.inf:  # nor nan
+        raise InputError(
+            "up must be three numbers that point against gravity, in the camera's optical frame (x right, y "
+            f"down: (0, -1, 0) for a level camera), or None if that is not known; got {up!r}"
+        )
+    return direction / length
 
 
 def _is_finite(person: RecoveredPerson) -> bool:

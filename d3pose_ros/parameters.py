@@ -154,6 +154,11 @@ class NodeParameters:
         "the camera's frame, without TF.",
         may_be_empty=True,
     )
+    use_gravity: bool = _parameter(
+        True,
+        "The z axis of target_frame points up, as REP 103 has it of odom, map and base_link: the network is "
+        "told how the camera is tilted, and poses are better. false: for a frame that tilts with the camera.",
+    )
     tf_timeout_s: float = _parameter(
         0.1,
         "How long an image waits for the transform at its stamp, s; without it, nothing is published.",

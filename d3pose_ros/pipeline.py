@@ -72,7 +72,9 @@ class FramePipeline:
             self.depth = DepthStage(recovery.body, statistics.happened, self._warn)
         self.world: WorldStage | None = None
         if node.parameters.target_frame:
-            self.world = WorldStage(node.parameters.target_frame, statistics.happened)
+            self.world = WorldStage(
+                node.parameters.target_frame, statistics.happened, node.parameters.use_gravity
+            )
             recovery.smooth_distance = False
         self._mesh_body = mesh_body(node.parameters, recovery.body)
         self._max_people = node.parameters.max_people
@@ -144,14 +146,15 @@ class FramePipeline:
         self._limit_people(self._node.parameters.max_people)
         converted = perf_counter()
         stages = {"convert": (converted - started) * 1e3}
-        camera = None
+        camera = up = None
         if self.world is not None:
             camera = self.world.camera(image.header, self._node.parameters.tf_timeout_s)
+            up = self.world.up(camera)
             stages["tf"] = (perf_counter() - converted) * 1e3
             if far := self.world.far_from_origin(camera):
                 self._statistics.happened("tf/far_from_origin")
                 self._warn("tf/far_from_origin", far)
-        people = self._recovery(frame, stamp_s, intrinsics)
+        people = self._recovery(frame, stamp_s, intrinsics, up)
         stages.update(self._recovery.stage_times_ms)
         if self._recovery.turned:
             self._statistics.happened("people/turned")

@@ -26,12 +26,19 @@ class WorldStage:
     """Used by the worker's thread, but for `open` and `close`."""
 
     def __init__(
-        self, target_frame: str, count: Callable[[str], object] = lambda event: None
+        self,
+        target_frame: str,
+        count: Callable[[str], object] = lambda event: None,
+        use_gravity: bool = True,
     ) -> None:
-        """`count` is told events of TF by name. Raises InputError where there is no TF at all."""
+        """`count` is told events of TF by name. Raises InputError where there is no TF at all.
+
+        `use_gravity`: the z axis of `target_frame` points up.
+        """
         transforms.tf_message_type()
         self.target_frame = target_frame.lstrip("/")  # tf2 and RViz know no frame with one
         self._count = count
+        self._z_is_up = use_gravity and _may_be_level(self.target_frame)
         self._people = PeopleInWorld()
         self._source: TransformSource | None = None
 
@@ -59,6 +66,10 @@ class WorldStage:
         assert self._source is not None, "the worker runs only while the stage is open"
         return transforms.camera_in(self._source, self.target_frame, header, timeout_s)
 
+    def up(self, camera: RigidTransform) -> np.ndarray | None:
+        """[3] against gravity, in the optical frame of `camera`; None: not known."""
+        return camera.rotation[2] if self._z_is_up else None
+
     def far_from_origin(self, camera: RigidTransform) -> str:
         """What to do about a camera too far from the frame's origin for exact joints; "" if it is not."""
         distance = float(np.linalg.norm(camera.translation))
@@ -76,3 +87,9 @@ class WorldStage:
         stamp_s = transforms.nanoseconds(header.stamp) * 1e-9
         placed = self._people(people, camera, stamp_s)
         return Header(stamp=header.stamp, frame_id=self.target_frame), placed
+
+
+def _may_be_level(frame_id: str) -> bool:
+    """False for frames whose z axis is not up: it points ahead in an optical frame (REP 103), to the north in
+    `earth` (REP 105)."""
+    return "optical" not in frame_id and frame_id.rpartition("/")[2] != "earth"

@@ -23,9 +23,7 @@ def without_up(batch: TrainingBatch, share: float, rng: torch.Generator) -> Trai
     """In a `share` of the windows it is not known which way is up; 1: in all."""
     up = batch.observations.up
     which = torch.rand(len(up), 1, 1, generator=rng) < share
-    return TrainingBatch(
-        replace(batch.observations, up=up.masked_fill(which, 0.0)), batch.truth
-    )
+    return TrainingBatch(replace(batch.observations, up=up.masked_fill(which, 0.0)), batch.truth)
 
 
 def half_without_up(batch: TrainingBatch) -> TrainingBatch:

@@ -110,8 +110,8 @@ def misses(
 
     The first two numbers are in the image, in units of the person's size; the next three in metres, about the
     mid-hip, in the view camera's axes; the next two as the first, of the place that the guess makes
-    the likeliest. The last is no difference: how high above its mid-hip the guess has the landmark, m, where it
-    is known which way is up.
+    the likeliest. The last is no difference: how high above its mid-hip the guess has the landmark, m,
+    where it is known which way is up.
     """
     with torch.autocast(
         seen.rays.device.type, enabled=False

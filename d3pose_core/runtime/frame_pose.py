@@ -134,7 +134,8 @@ class PoseCheck(nn.Module):
         there = self.points(head(token), meet.inverse_size)
         miss = meet.landmarks - there
         likely, _ = believed(miss[:, :2], meet.sightings)
-        miss = torch.cat([miss, likely, meet.up @ there[:, 2:]], 1).clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
+        miss = torch.cat([miss, likely, meet.up @ there[:, 2:]], 1)
+        miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
         hidden = torch.addmm(meet.read[index], miss.flatten(1), self.read_misses[index])
         return self.write[index](functional.gelu(hidden))
 

@@ -92,7 +92,7 @@ def some_rivals(people: int, frames: int, random: torch.Generator) -> torch.Tens
 
 
 def some_up(people: int, frames: int, random: torch.Generator) -> torch.Tensor:
-    """Which way is up, [people, frames, 3]: of cameras held level, more or less; every third person's does not know."""
+    """[people, frames, 3] of cameras that are about level; every third person's does not know."""
     tilt = 0.2 * torch.randn(people, 1, 3, generator=random)
     up = torch.nn.functional.normalize(torch.tensor([0.0, -1.0, 0.0]) + tilt, dim=-1)
     known = torch.arange(people) % 3 != 2

@@ -24,14 +24,16 @@ class StandInRecovery:
         self.body = load_body("free-low")
         self.people = []
         self.calls = []
+        self.ups = []
         self.resets = 0
         self.error = None
         self.not_finite = self.turned = 0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
-    def __call__(self, image_bgr, stamp_s, intrinsics):
+    def __call__(self, image_bgr, stamp_s, intrinsics, up=None):
         self.calls.append((image_bgr, stamp_s, intrinsics))
+        self.ups.append(up)
         assert self.may_go_on.wait(20)
         if self.error is not None:
             raise self.error

@@ -175,3 +175,46 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_msgs.msg", None)
     with pytest.raises(InputError, match="needs the package tf2_msgs"):
         WorldStage("odom")
+
+
+def up_given(bench, tilt: RigidTransform) -> np.ndarray | None:
+    """What the recovery is told of an image of a camera whose pose in odom is `tilt`."""
+    message = TransformStamped(child_frame_id=FRAME)
+    message.header.frame_id = bench.node.parameters.target_frame.lstrip("/")
+    message.header.stamp = bench.make_image(1.0).header.stamp
+    message.transform = to_message(tilt)
+    bench.tf.publish(tf2_msgs.TFMessage(transforms=[message]))
+    bench.send(1.0, frame_id=FRAME)
+    bench.graph.wait_until(lambda: bench.recovery.ups, "the image")
+    return bench.recovery.ups[0]
+
+
+# x ahead, y left, z up; the camera looks ahead, and down by 30 degrees.
+AHEAD = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+DOWN_30 = RigidTransform(
+    AHEAD @ rotation_matrix(np.array([-np.pi / 6, 0.0, 0.0])), np.array([0.1, 0.0, 1.2])
+)
+
+
+def test_the_network_is_told_how_the_camera_is_tilted(make_world_bench):
+    up = up_given(make_world_bench().start(), DOWN_30)
+    np.testing.assert_allclose(up, [0.0, -np.cos(np.pi / 6), -0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"use_gravity": False},
+        {"target_frame": "other_camera_color_optical_frame"},
+        {"target_frame": "earth"},
+    ],
+)
+def test_it_is_told_nothing_where_z_is_not_up(make_world_bench, parameters):
+    assert up_given(make_world_bench(**parameters).start(), DOWN_30) is None
+
+
+def test_it_is_told_nothing_without_a_target_frame(graph, make_image, make_camera_info):
+    bench = Bench(graph, make_image, make_camera_info).start()
+    bench.send(1.0, frame_id=FRAME)
+    graph.wait_until(lambda: bench.recovery.ups, "the image")
+    assert bench.recovery.ups == [None]
