@@ -1,7 +1,7 @@
 """Errors of a network on people that it was not trained on, and what a step costs.
 
     python benchmarks/held_out.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
-        [--rendered RECORDING.npz ...] [--without-rivals]
+        [--rendered RECORDING.npz ...] [--tilt rough] [--without-rivals]
 
 Recorded motions, simulated observations at 30 Hz, run step by step from an empty state: see
 d3pose_core/evaluation/held_out.py. The three columns are the three ways to run a decoder that reads its
@@ -9,8 +9,9 @@ own past: free, with the truth in its loop, and with the complete truth given at
 what the observations themselves know of the limbs, before the network.
 
 With `--rendered` (recordings of tools.measure_landmarks of test people), also BlazePose's real reports on
-rendered people, against its own metric landmarks. `--without-rivals` tells what rivals are worth
-(docs/observation_errors.md): landmarks have none.
+rendered people, against its own metric landmarks. `--tilt rough`: the network is told which way is up, as
+exactly as a robot's transforms tell it (d3pose_core/data/tilt.py). `--without-rivals` tells what rivals are
+worth (docs/observation_errors.md): landmarks have none.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
+from d3pose_core.data.tilt import TILTS, UNKNOWN
 from d3pose_core.evaluation.held_out import (
     complete_truth,
     free_run,
@@ -57,13 +59,16 @@ def main() -> None:
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
     parser.add_argument("--rendered", nargs="*", default=[], metavar="RECORDING")
+    parser.add_argument(
+        "--tilt", default=UNKNOWN, choices=TILTS, help="what is known of the camera's"
+    )
     parser.add_argument("--without-rivals", action="store_true", help="landmarks have none")
     args = parser.parse_args()
     torch.set_num_threads(1)
 
     body, model = load_body("free-low"), load_model(args.weights)
     motions = MotionLibrary(args.shards, args.split)
-    batches = held_out_batches(motions, body, args.sequences)
+    batches = held_out_batches(motions, body, args.sequences, tilt=args.tilt)
     if args.without_rivals:
         batches = [without_rivals(batch, 1.0, torch.Generator()) for batch in batches]
     runs = (free_run, truth_in_loop, complete_truth)
@@ -82,8 +87,9 @@ def main() -> None:
         if args.without_rivals:
             none = torch.zeros_like(recorded.rival_certainty)
             recorded = replace(recorded, rival_certainty=none)
-        network = limb_scores(model, recorded, body)
-        kept = limb_scores(model, recorded, body, partial(with_sides_kept, body=body))
+        network = limb_scores(model, recorded, body, tilt=args.tilt)
+        keep_sides = partial(with_sides_kept, body=body)
+        kept = limb_scores(model, recorded, body, keep_sides, args.tilt)
         print(f"rendered people, {len(recorded)} clips, 12 limb joints, mid-hip aligned:")
         for name, own in landmark_scores(recorded).items():
             print(

@@ -1,6 +1,7 @@
 """How far upright people lean towards the camera: recovered, reported by the landmark network, and truly.
 
     python benchmarks/lean.py SHARD.npz [SHARD.npz ...] [--split test] [--rendered RECORDING.npz ...]
+        [--tilt rough]
 
 From the front or from behind a lean is hardly seen: it shortens a body by the cosine. What says so instead
 is the landmark network's depth, and what is usual in the training. Angles are between the line from ankles to
@@ -23,6 +24,7 @@ from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.data.tilt import TILTS, UNKNOWN, with_tilt
 from d3pose_core.evaluation.held_out import free_run, held_out_batches
 from d3pose_core.evaluation.robustness import CLEAR, facing
 from d3pose_core.model.checkpoint import load_model
@@ -41,6 +43,9 @@ def main() -> None:
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
+    parser.add_argument(
+        "--tilt", default=UNKNOWN, choices=TILTS, help="what is known of the camera's"
+    )
     parser.add_argument("--rendered", nargs="*", default=[], help="recordings")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -50,11 +55,12 @@ def main() -> None:
     motions = MotionLibrary(args.shards, args.split)
     sets = {
         f"simulated, landmark errors times {CLEAR}": held_out_batches(
-            motions, body, args.sequences, realism=realism
+            motions, body, args.sequences, realism=realism, tilt=args.tilt
         )
     }
     if args.rendered:
-        sets["rendered"] = RenderedSet.load(*args.rendered).batches(body)
+        batches = RenderedSet.load(*args.rendered).batches(body)
+        sets["rendered"] = [with_tilt(batch, args.tilt) for batch in batches]
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
         print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")

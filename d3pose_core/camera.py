@@ -114,3 +114,11 @@ def check_lens(camera: Intrinsics) -> Intrinsics:
             "lens' axis; check the camera matrix, and the region of interest if there is one"
         )
     return camera
+
+
+def up_of_tilt(pitch_deg: float, roll_deg: float) -> np.ndarray:
+    """[3] against gravity, length 1, in the optical frame of a camera that looks down by `pitch_deg` and is
+    turned clockwise, as seen from behind it, by `roll_deg`."""
+    pitch, roll = math.radians(pitch_deg), math.radians(roll_deg)
+    across = math.cos(pitch)
+    return np.array([-across * math.sin(roll), -across * math.cos(roll), -math.sin(pitch)])

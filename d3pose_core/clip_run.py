@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3pose_core.camera import Intrinsics, check_lens
+import numpy as np
+
+from d3pose_core.camera import Intrinsics, check_lens, up_of_tilt
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG, check_output_folder
 from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.landmark_models import FULL
@@ -22,12 +24,17 @@ from d3pose_core.video import ClipReader
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """`clip` and `out` (a folder); the camera by `intrinsics` (fx, fy, cx, cy) in px or `hfov_deg`."""
+    """`clip` and `out` (a folder); the camera by `intrinsics` (fx, fy, cx, cy) in px or `hfov_deg`.
+
+    `pitch_deg` and `roll_deg` are its tilt, if it is known and does not change, see `camera.up_of_tilt`.
+    """
 
     clip: Path
     out: Path
     intrinsics: tuple[float, float, float, float] | None = None
     hfov_deg: float | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
     weights: str = "d3pose-landmarks"
     body: str = "free-mid"
     device: str = "cpu"
@@ -69,7 +76,10 @@ def run_clip(
         landmarks=options.landmarks,
     )
     run = ResumableRun(options.out, settings_of(options, options.clip), options.resume)
-    table, statistics, fps = _recover(recovery, clip, intrinsics, bars, run)
+    up = None
+    if (options.pitch_deg, options.roll_deg) != (None, None):
+        up = up_of_tilt(options.pitch_deg or 0.0, options.roll_deg or 0.0)
+    table, statistics, fps = _recover(recovery, clip, intrinsics, up, bars, run)
     files = [options.out / "people.npz"]
     table.save(files[0])
     if options.overlay:
@@ -98,6 +108,7 @@ def _recover(
     recovery: MeshRecovery,
     clip: ClipReader,
     intrinsics: Intrinsics,
+    up: np.ndarray | None,
     bars: Bars,
     run: ResumableRun,
 ) -> tuple[PeopleTable, RunStatistics, float]:
@@ -110,7 +121,7 @@ def _recover(
             if frame.index < run.next_frame:
                 continue
             started = time.perf_counter()
-            people = recovery(frame.image, frame.time_s, intrinsics)
+            people = recovery(frame.image, frame.time_s, intrinsics, up)
             latency_ms = 1e3 * (time.perf_counter() - started)
             recorder.append(frame.index, frame.time_s, people)
             ids = [person.track_id for person in people]

@@ -8,6 +8,7 @@ import torch
 
 from d3pose_core import InputError, Intrinsics, MeshRecovery
 from d3pose_core.body import load_body
+from d3pose_core.camera import up_of_tilt
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model_files import model_path
@@ -316,3 +317,37 @@ def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch)
     np.testing.assert_allclose(rays, CAMERA.rays(told.pop("rivals")), atol=1e-6)
     for name, values in told.items():
         np.testing.assert_array_equal(getattr(shown[0], name)[0, 0].numpy(), values, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "up", [np.zeros(3), np.array([0.0, np.nan, 0.0]), np.ones(2), np.ones((1, 3)), [np.inf, 0, 0]]
+)
+def test_an_up_that_is_no_direction_is_refused(recovery, up):
+    with pytest.raises(InputError, match="three numbers that point against gravity"):
+        recovery.recover([standing_person(1)], 0.0, CAMERA, up)
+
+
+def test_up_may_have_any_length(recovery):
+    up = np.array([0.0, -0.9, 0.3])
+    people = []
+    for given in (up, 9.8 * up):
+        recovery.reset()
+        people += recovery.recover([standing_person(1)], 0.0, CAMERA, given)
+    np.testing.assert_array_equal(people[0].joints, people[1].joints)
+
+
+def lean_deg(recovery, up: np.ndarray | None) -> float:
+    """How far the recovered trunk leans towards the camera, after half a second."""
+    recovery.reset()
+    for frame in range(15):
+        (person,) = recovery.recover([standing_person(1)], frame / 30, CAMERA, up)
+    neck, pelvis = (person.joints[JOINT_NAMES.index(name)] for name in ("neck", "pelvis"))
+    _, y, z = neck - pelvis
+    return float(np.degrees(np.arctan2(-z, -y)))
+
+
+def test_who_stands_before_a_tilted_camera_leans_in_it(recovery):
+    """The same landmarks; a camera that looks up sees upright people lean away from it."""
+    leans = [lean_deg(recovery, up_of_tilt(pitch, 0.0)) for pitch in (-15.0, 0.0, 15.0)]
+    assert leans[0] + 2 < leans[1] < leans[2] - 2
+    assert leans[0] < lean_deg(recovery, None) < leans[2]

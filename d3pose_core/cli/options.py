@@ -31,6 +31,20 @@ def add_camera_options(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_tilt_options(parser: argparse.ArgumentParser) -> None:
+    """`--pitch` and `--roll`, for `camera.up_of_tilt`."""
+    parser.add_argument(
+        "--pitch",
+        type=degrees,
+        metavar="DEG",
+        help="how far the camera looks down: known, it makes poses better (default: not known; 0 where only "
+        "--roll is given)",
+    )
+    parser.add_argument(
+        "--roll", type=degrees, metavar="DEG", help="how far it is turned clockwise, likewise"
+    )
+
+
 def add_landmarks_option(parser: argparse.ArgumentParser, default: str = FULL) -> None:
     """`--landmarks`, to be resolved by `landmark_models.resolve`."""
     parser.add_argument(
@@ -102,6 +116,17 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def degrees(text: str) -> float:
+    """Parses an angle from -180 to 180."""
+    try:
+        angle = float(text)
+    except ValueError:
+        angle = math.nan
+    if not abs(angle) <= 180:
+        raise argparse.ArgumentTypeError(f"expected degrees from -180 to 180, got {text!r}")
+    return angle
 
 
 def _intrinsics(text: str) -> tuple[float, float, float, float]:

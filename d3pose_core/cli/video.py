@@ -11,6 +11,7 @@ from d3pose_core.cli.options import (
     add_camera_options,
     add_recovery_options,
     add_resume_option,
+    add_tilt_options,
 )
 from d3pose_core.landmark_models import BEST, resolve
 
@@ -26,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video file")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     add_camera_options(parser, default=f"{DEFAULT_HFOV_DEG:g}")
+    add_tilt_options(parser)
     add_recovery_options(parser, landmarks=BEST)
     add_resume_option(parser)
     parser.set_defaults(run=run)
@@ -42,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             intrinsics=args.intrinsics,
             hfov_deg=args.hfov,
+            pitch_deg=args.pitch,
+            roll_deg=args.roll,
             weights=args.weights,
             body=args.body,
             device=args.device,

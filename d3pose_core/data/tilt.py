@@ -17,20 +17,26 @@ from d3pose_core.data.simulator import TrainingBatch
 LEAST_TILT_RAD, LARGEST_TILT_RAD = math.radians(0.3), math.radians(5.0)
 # Of that, how much a robot rocks while it is watched, and at which frequencies.
 ROCKING, LEAST_HZ, LARGEST_HZ = 0.3, 0.2, 2.0
+# What a network that is scored is told: nothing; up as a robot's transforms have it; that in every second
+# window; or exactly.
+TILTS = UNKNOWN, ROUGH, HALF, EXACT = "unknown", "rough", "half", "exact"
+
+
+def with_tilt(batch: TrainingBatch, tilt: str) -> TrainingBatch:
+    """The same people by a robot that knows its camera's tilt as one of `TILTS` says; always the same way."""
+    if tilt == UNKNOWN:
+        return _masked(batch, torch.ones(len(batch.observations.up), dtype=torch.bool))
+    if tilt == EXACT:
+        return batch
+    rough = roughly_up(batch, torch.Generator().manual_seed(0))
+    if tilt == ROUGH:
+        return rough
+    return _masked(rough, torch.arange(len(batch.observations.up)) % 2 == 1)
 
 
 def without_up(batch: TrainingBatch, share: float, rng: torch.Generator) -> TrainingBatch:
-    """In a `share` of the windows it is not known which way is up; 1: in all."""
-    up = batch.observations.up
-    which = torch.rand(len(up), 1, 1, generator=rng) < share
-    return TrainingBatch(replace(batch.observations, up=up.masked_fill(which, 0.0)), batch.truth)
-
-
-def half_without_up(batch: TrainingBatch) -> TrainingBatch:
-    """In every second window it is not known which way is up: to score a network for both."""
-    up = batch.observations.up.clone()
-    up[1::2] = 0
-    return TrainingBatch(replace(batch.observations, up=up), batch.truth)
+    """In a `share` of the windows it is not known which way is up."""
+    return _masked(batch, torch.rand(len(batch.observations.up), generator=rng) < share)
 
 
 def roughly_up(batch: TrainingBatch, rng: torch.Generator) -> TrainingBatch:
@@ -48,3 +54,9 @@ def roughly_up(batch: TrainingBatch, rng: torch.Generator) -> TrainingBatch:
     tilt = tilt + ROCKING * rocking * torch.sin(phase + uniform(0.0, 2 * math.pi))
     off = (roma.rotvec_to_rotmat(tilt) @ up[..., None])[..., 0]
     return TrainingBatch(replace(observations, up=off), batch.truth)
+
+
+def _masked(batch: TrainingBatch, which: torch.Tensor) -> TrainingBatch:
+    """Unknown in the windows where `which` [B] is True."""
+    up = batch.observations.up.masked_fill(which[:, None, None], 0.0)
+    return TrainingBatch(replace(batch.observations, up=up), batch.truth)

@@ -14,6 +14,7 @@ from d3pose_core.body.model import BodyModel
 from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
+from d3pose_core.data.tilt import UNKNOWN, with_tilt
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
     mean_position_error_mm,
@@ -39,14 +40,15 @@ def held_out_batches(
     sequences: int,
     seed: int = 1234,
     realism: Realism | None = None,
+    tilt: str = UNKNOWN,
 ) -> list[TrainingBatch]:
-    """The same observations at 30 Hz for every network that is compared."""
+    """The same observations at 30 Hz for every network that is compared; `tilt`: one of `data.tilt.TILTS`."""
     simulator = Simulator(motions, body, seed, realism)
     batches = []
     for first in range(0, sequences, BATCH):
         times = torch.arange(FRAMES).expand(min(BATCH, sequences - first), FRAMES) / 30.0
         windows = motions.sample(times, simulator.rng)
-        batches.append(simulator.observe(windows, times))
+        batches.append(with_tilt(simulator.observe(windows, times), tilt))
     return batches
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.data.tilt import UNKNOWN, with_tilt
 from d3pose_core.evaluation.held_out import Recovered, free_run
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
@@ -30,14 +31,17 @@ def limb_scores(
     recorded: RenderedSet,
     body: BodyModel,
     run: Callable[[D3Pose, TrainingBatch], Recovered] = free_run,
+    tilt: str = UNKNOWN,
 ) -> dict[str, float]:
     """The measures of `data.rendered.landmark_scores`, frame for frame; free-running, or as `run` says.
+
+    `tilt`: how far the network is told which way is up, one of `data.tilt.TILTS`.
 
     12 limb joints, mid-hip aligned: `mpjpe`, `pa_mpjpe` (mm), `accel` (mm/frame^2), `seen` (share).
     """
     sums: dict[str, list[Tensor]] = {"mpjpe": [], "pa_mpjpe": [], "accel": [], "seen": []}
     for batch in recorded.batches(body):
-        joints = run(model, batch).joints(body)
+        joints = run(model, with_tilt(batch, tilt)).joints(body)
         found, truth = (
             root_aligned(limbs, limbs[..., _HIPS, :].mean(-2))
             for limbs in (joints[..., _LIMBS, :], batch.truth.joints[..., _LIMBS, :])

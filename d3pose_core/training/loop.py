@@ -22,9 +22,9 @@ from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import Simulator, TrainingBatch
-from d3pose_core.data.tilt import half_without_up, roughly_up, without_up
+from d3pose_core.data.tilt import HALF, roughly_up, without_up
 from d3pose_core.errors import InputError
-from d3pose_core.evaluation.held_out import Recovered, free_run, held_out_batches, score
+from d3pose_core.evaluation.held_out import held_out_batches, score
 from d3pose_core.evaluation.reliability import calibrate, joint_errors, reliability
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model, load_notes, save_model
@@ -111,8 +111,7 @@ def train(config: TrainConfig) -> Path:
     held_out, rendered = [], None
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
-        held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences)
-        held_out = [half_without_up(batch) for batch in held_out]
+        held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences, tilt=HALF)
         rendered = RenderedSet.load(*config.rendered) if config.rendered else None
     body = load_body(config.body, str(device))
     model = D3Pose(config.network)
@@ -175,7 +174,7 @@ def train(config: TrainConfig) -> Path:
                 kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
                 scores = score(kept, held_out, cpu_body)
                 if rendered is not None:
-                    found = limb_scores(kept, rendered, cpu_body, _free_run_half_without_up)
+                    found = limb_scores(kept, rendered, cpu_body, tilt=HALF)
                     scores |= {f"rendered_{name}": value for name, value in found.items()}
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 curves.add(step, {"seconds": spent, **running, **held})
@@ -199,10 +198,6 @@ def train(config: TrainConfig) -> Path:
         dist.barrier()  # nobody leaves while the first process still scores
         dist.destroy_process_group()
     return output / "best.safetensors"
-
-
-def _free_run_half_without_up(model: D3Pose, batch: TrainingBatch) -> Recovered:
-    return free_run(model, half_without_up(batch))
 
 
 def calibrate_file(path: Path, held_out: list[TrainingBatch], body_name: str = "free-low") -> None:

@@ -32,12 +32,18 @@ class StandInRecovery:
         self.body = load_body("free-low")
         self.stage_times_ms = {"observe": 2.0, "network": 1.0}
         self.calls: list[tuple[float, Intrinsics]] = []
+        self.ups: list[np.ndarray | None] = []
         self.made_with: dict[str, object] = {}
 
     def __call__(
-        self, image: np.ndarray, stamp_s: float, intrinsics: Intrinsics
+        self,
+        image: np.ndarray,
+        stamp_s: float,
+        intrinsics: Intrinsics,
+        up: np.ndarray | None = None,
     ) -> list[RecoveredPerson]:
         self.calls.append((stamp_s, intrinsics))
+        self.ups.append(up)
         orient, pose = np.array([np.pi, 0, 0], np.float32), np.zeros((23, 3), np.float32)
         betas = np.zeros(10, np.float32)
         transl = np.array([0, 0.2, 3 + stamp_s], np.float32)
@@ -69,6 +75,36 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(rng.integers(0, 255, (120, 160, 3), np.uint8))
     writer.release()
     return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "up"),
+    [
+        ([], None),
+        (["--pitch", "30"], [0.0, -(0.75**0.5), -0.5]),
+        (["--roll", "30"], [-0.5, -(0.75**0.5), 0.0]),
+        (["--pitch", "-90", "--roll", "10"], [0.0, 0.0, 1.0]),
+    ],
+)
+def test_the_cameras_tilt_is_passed_on(
+    recovery: StandInRecovery, clip: Path, tmp_path: Path, arguments: list[str], up: list[float]
+) -> None:
+    assert main(["video", str(clip), "--out", str(tmp_path), "--hfov", "60", *arguments]) == 0
+    assert len(recovery.ups) == FRAMES
+    for told in recovery.ups:
+        if up is None:
+            assert told is None
+        else:
+            np.testing.assert_allclose(told, up, atol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", ["steep", "181", "nan"])
+def test_a_tilt_that_is_no_angle_is_refused(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["video", str(clip), "--out", str(tmp_path), "--pitch", wrong])
+    assert f"expected degrees from -180 to 180, got '{wrong}'" in capsys.readouterr().err
 
 
 def test_leaves_the_three_files(

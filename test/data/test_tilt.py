@@ -9,7 +9,16 @@ import torch
 
 from d3pose_core.body import load_body
 from d3pose_core.data.measured import mirrored, rolled
-from d3pose_core.data.tilt import LARGEST_TILT_RAD, half_without_up, roughly_up, without_up
+from d3pose_core.data.tilt import (
+    EXACT,
+    HALF,
+    LARGEST_TILT_RAD,
+    ROUGH,
+    UNKNOWN,
+    roughly_up,
+    with_tilt,
+    without_up,
+)
 from d3pose_core.skeleton import JOINT_NAMES
 from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.loop import TILT_UNKNOWN, draw
@@ -78,10 +87,19 @@ def test_a_robot_is_off_by_degrees_or_does_not_know(batch):
     nowhere = without_up(batch, 1.0, random())
     assert not nowhere.observations.up.any()
     assert not roughly_up(nowhere, random()).observations.up.any(), "unknown stays unknown"
-    half = half_without_up(batch).observations.up.norm(dim=-1) > 0
-    assert half[::2].all()
-    assert not half[1::2].any()
     assert up.norm(dim=-1).all(), "the batch itself is left as it is"
+
+
+def test_what_a_scored_network_is_told(batch):
+    up, told = batch.observations.up, {}
+    for tilt in (EXACT, ROUGH, HALF, UNKNOWN):
+        told[tilt] = with_tilt(batch, tilt).observations.up
+        assert torch.equal(told[tilt], with_tilt(batch, tilt).observations.up), "always the same"
+    assert torch.equal(told[EXACT], up)
+    assert not told[UNKNOWN].any()
+    assert 0.7 < (told[ROUGH] * up).sum(-1).min() < 0.9999
+    assert torch.equal(told[HALF][::2], told[ROUGH][::2])
+    assert not told[HALF][1::2].any()
 
 
 def test_training_windows_are_told_it_roughly_and_not_always(batch):
