@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -60,7 +61,10 @@ def main() -> None:
     }
     if args.rendered:
         batches = RenderedSet.load(*args.rendered).batches(body)
-        sets["rendered"] = [with_tilt(batch, args.tilt) for batch in batches]
+        sets["rendered"] = [
+            replace(batch, observations=with_tilt(batch.observations, args.tilt, seed=number))
+            for number, batch in enumerate(batches)
+        ]
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
         print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")

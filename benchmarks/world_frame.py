@@ -1,10 +1,12 @@
 """How still people stand in the world while a simulated robot drives by; how well who moves is followed.
 
     python benchmarks/world_frame.py [SHARD.npz ...] [--people 24] [--weights W] [--exact-landmarks]
+        [--tilt rough]
 
 Rows: the network alone; its distance smoothed in the camera, as without a camera pose; the world filter. The
 camera passes people who stand, drives around them, toward them, and turns on the spot. Then people walk
-off, and, if shards are given, recorded motions of the "val" split are followed (docs/training.md).
+off, and, if shards are given, recorded motions of the "val" split are followed (docs/training.md). The
+network is told which way is up, as in a node with target_frame, to some degrees (d3pose_core/data/tilt.py).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from unittest import mock
 
 import numpy as np
@@ -23,6 +25,7 @@ from d3pose_core.body import BodyModel, load_body
 from d3pose_core.data.drive_past import WAYS, Drive, Performance, drive_past, setting_off, standing
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary
+from d3pose_core.data.tilt import ROUGH, TILTS, with_tilt
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.view import out_of_view, pelvis_of
@@ -215,13 +218,21 @@ def main() -> None:
     parser.add_argument(
         "--exact-landmarks", action="store_true", help="landmarks without random errors"
     )
+    parser.add_argument(
+        "--tilt",
+        default=ROUGH,
+        choices=TILTS,
+        help="what is known of the camera's (default: rough)",
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = torch.Generator().manual_seed(5)
     model, body = load_model(args.weights).eval(), load_body("free-low")
 
     def followed(performance: Performance, way: str) -> list[dict[str, Track]]:
-        return tracks(performance, drive_past(body, performance, rng, way), model, body)
+        drive = drive_past(body, performance, rng, way)
+        drive = replace(drive, observations=with_tilt(drive.observations, args.tilt))
+        return tracks(performance, drive, model, body)
 
     exact = mock.patch(
         "d3pose_core.data.drive_past.report_landmarks",

@@ -116,9 +116,11 @@ def check_lens(camera: Intrinsics) -> Intrinsics:
     return camera
 
 
-def up_of_tilt(pitch_deg: float, roll_deg: float) -> np.ndarray:
+def up_of_tilt(pitch_deg: float | None, roll_deg: float | None) -> np.ndarray | None:
     """[3] against gravity, length 1, in the optical frame of a camera that looks down by `pitch_deg` and is
-    turned clockwise, as seen from behind it, by `roll_deg`."""
-    pitch, roll = math.radians(pitch_deg), math.radians(roll_deg)
+    turned clockwise, as seen from behind it, by `roll_deg`. None for one of them: 0; for both: not known."""
+    if pitch_deg is None and roll_deg is None:
+        return None
+    pitch, roll = math.radians(pitch_deg or 0.0), math.radians(roll_deg or 0.0)
     across = math.cos(pitch)
     return np.array([-across * math.sin(roll), -across * math.cos(roll), -math.sin(pitch)])

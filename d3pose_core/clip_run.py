@@ -76,9 +76,7 @@ def run_clip(
         landmarks=options.landmarks,
     )
     run = ResumableRun(options.out, settings_of(options, options.clip), options.resume)
-    up = None
-    if (options.pitch_deg, options.roll_deg) != (None, None):
-        up = up_of_tilt(options.pitch_deg or 0.0, options.roll_deg or 0.0)
+    up = up_of_tilt(options.pitch_deg, options.roll_deg)
     table, statistics, fps = _recover(recovery, clip, intrinsics, up, bars, run)
     files = [options.out / "people.npz"]
     table.save(files[0])

@@ -241,7 +241,8 @@ class MeshRecovery:
             stamp_s: when it was taken, s. An earlier stamp than the last starts afresh.
             intrinsics: of this image.
             up: [3], against gravity, of any length, in the camera's optical frame; None: not known. How far
-                people lean towards the camera is hardly seen: who knows how it is tilted, should say so.
+                people lean towards the camera is hardly seen: who knows how it is tilted, should say so, of
+                all frames or of none.
 
         Raises:
             InputError: the image is not as above, or has another size than the intrinsics say; or `up` is no
@@ -254,6 +255,7 @@ class MeshRecovery:
                 f"the image is {width} x {height} but the intrinsics are for "
                 f"{intrinsics.width} x {intrinsics.height}"
             )
+        up = _direction(up)  # before anything remembers this frame
         if stamp_s < self._stamp_s:
             self.reset()
         observations = self.observer(image_bgr, stamp_s)
@@ -465,7 +467,10 @@ def _direction(up: np.ndarray | None) -> np.ndarray | None:
     """`up` with length 1. Raises InputError."""
     if up is None:
         return None
-    direction = np.asarray(up, np.float64)
+    try:
+        direction = np.asarray(up, np.float64)
+    except (TypeError, ValueError):
+        direction = np.zeros(0)
     length = float(np.linalg.norm(direction)) if direction.shape == (3,) else 0.0
     if not 1e-6 < length < np.inf:  # nor nan
         raise InputError(

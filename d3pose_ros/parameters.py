@@ -21,6 +21,7 @@ from d3pose_ros.geometry import AUTO, DISTORTED, RECTIFIED
 RELIABILITIES = ("best_effort", "reliable")
 RAW, COMPRESSED = IMAGE_TRANSPORTS = ("raw", "compressed")
 TF_OUTPUTS = ("none", "root", "joints")
+Z_AUTO, Z_UP, Z_OTHER = "auto", "up", "other"
 MESHES = ("body", "free-low", "free-mid", "free-full", "off")
 
 
@@ -154,10 +155,12 @@ class NodeParameters:
         "the camera's frame, without TF.",
         may_be_empty=True,
     )
-    use_gravity: bool = _parameter(
-        True,
-        "The z axis of target_frame points up, as REP 103 has it of odom, map and base_link: the network is "
-        "told how the camera is tilted, and poses are better. false: for a frame that tilts with the camera.",
+    target_frame_z: str = _parameter(
+        Z_AUTO,
+        "Where the z axis of target_frame points. up: so the network is told how the camera is tilted, and "
+        "poses are better. other. auto: up where the name says so (odom..., map..., world..., base_link, "
+        "base_footprint, base_stabilized; REP 105).",
+        choices=(Z_AUTO, Z_UP, Z_OTHER),
     )
     tf_timeout_s: float = _parameter(
         0.1,

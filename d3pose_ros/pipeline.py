@@ -73,7 +73,7 @@ class FramePipeline:
         self.world: WorldStage | None = None
         if node.parameters.target_frame:
             self.world = WorldStage(
-                node.parameters.target_frame, statistics.happened, node.parameters.use_gravity
+                node.parameters.target_frame, statistics.happened, node.parameters.target_frame_z
             )
             recovery.smooth_distance = False
         self._mesh_body = mesh_body(node.parameters, recovery.body)
@@ -150,6 +150,9 @@ class FramePipeline:
         if self.world is not None:
             camera = self.world.camera(image.header, self._node.parameters.tf_timeout_s)
             up = self.world.up(camera)
+            if odd := self.world.odd_tilt(up):
+                self._statistics.happened("tf/odd_tilt")
+                self._warn("tf/odd_tilt", odd)
             stages["tf"] = (perf_counter() - converted) * 1e3
             if far := self.world.far_from_origin(camera):
                 self._statistics.happened("tf/far_from_origin")

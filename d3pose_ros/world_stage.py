@@ -13,6 +13,7 @@ from d3pose_core.recovery import RecoveredPerson
 from d3pose_core.rigid import RigidTransform
 from d3pose_core.world import PeopleInWorld
 from d3pose_ros import transforms
+from d3pose_ros.parameters import Z_AUTO, Z_UP
 from d3pose_ros.transforms import TransformSource
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # Joints and meshes are float32: so far from the origin they lie on a grid of 1 mm, at 500 km one of 3 cm.
 FAR_M = 1e4
+_ROBOT_BASES = ("base_link", "base_footprint", "base_stabilized")
+# Few cameras are mounted so; in wrong frames many are.
+_ODD_ROLL_DEG, _STEEP_DEG = 60.0, 60.0
 
 
 class WorldStage:
@@ -29,16 +33,13 @@ class WorldStage:
         self,
         target_frame: str,
         count: Callable[[str], object] = lambda event: None,
-        use_gravity: bool = True,
+        target_frame_z: str = Z_AUTO,
     ) -> None:
-        """`count` is told events of TF by name. Raises InputError where there is no TF at all.
-
-        `use_gravity`: the z axis of `target_frame` points up.
-        """
+        """`count` is told events of TF by name. Raises InputError where there is no TF at all."""
         transforms.tf_message_type()
         self.target_frame = target_frame.lstrip("/")  # tf2 and RViz know no frame with one
         self._count = count
-        self._z_is_up = use_gravity and _may_be_level(self.target_frame)
+        self._z_is_up = z_is_up(self.target_frame, target_frame_z)
         self._people = PeopleInWorld()
         self._source: TransformSource | None = None
 
@@ -70,6 +71,20 @@ class WorldStage:
         """[3] against gravity, in the optical frame of `camera`; None: not known."""
         return camera.rotation[2] if self._z_is_up else None
 
+    def odd_tilt(self, up: np.ndarray | None) -> str:
+        """What to do about a camera that TF has on its side or head; "" if it has not."""
+        if up is None:
+            return ""
+        x, y, z = up
+        roll_deg, pitch_deg = np.degrees([np.arctan2(-x, -y), np.arcsin(np.clip(-z, -1, 1))])
+        if abs(pitch_deg) > _STEEP_DEG or abs(roll_deg) < _ODD_ROLL_DEG:
+            return ""
+        return (
+            f"TF has the camera turned about its axis by {roll_deg:.0f} degrees in {self.target_frame}. If "
+            "it is not mounted so: does z of target_frame point up (else set target_frame_z: other), and are "
+            "the images in an optical frame (x right, y down, z ahead)?"
+        )
+
     def far_from_origin(self, camera: RigidTransform) -> str:
         """What to do about a camera too far from the frame's origin for exact joints; "" if it is not."""
         distance = float(np.linalg.norm(camera.translation))
@@ -89,7 +104,11 @@ class WorldStage:
         return Header(stamp=header.stamp, frame_id=self.target_frame), placed
 
 
-def _may_be_level(frame_id: str) -> bool:
-    """False for frames whose z axis is not up: it points ahead in an optical frame (REP 103), to the north in
-    `earth` (REP 105)."""
-    return "optical" not in frame_id and frame_id.rpartition("/")[2] != "earth"
+def z_is_up(frame_id: str, target_frame_z: str) -> bool:
+    """Whether the z axis of a frame points up, by the parameter `target_frame_z`, see `NodeParameters`."""
+    if target_frame_z != Z_AUTO:
+        return target_frame_z == Z_UP
+    name = frame_id.rpartition("/")[2]
+    if name.endswith(("_ned", "_frd")):  # z points down: REP 103, MAVROS
+        return False
+    return name.startswith(("odom", "map", "world")) or name in _ROBOT_BASES

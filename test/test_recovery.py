@@ -320,11 +320,23 @@ def test_the_network_is_shown_what_was_observed(recovery, observer, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "up", [np.zeros(3), np.array([0.0, np.nan, 0.0]), np.ones(2), np.ones((1, 3)), [np.inf, 0, 0]]
+    "up",
+    [
+        np.zeros(3),
+        np.array([0.0, np.nan, 0.0]),
+        np.ones(2),
+        np.ones((1, 3)),
+        [np.inf, 0, 0],
+        "up",
+        {},
+    ],
 )
 def test_an_up_that_is_no_direction_is_refused(recovery, up):
     with pytest.raises(InputError, match="three numbers that point against gravity"):
         recovery.recover([standing_person(1)], 0.0, CAMERA, up)
+    recovery.observer = None  # not even asked
+    with pytest.raises(InputError, match="three numbers that point against gravity"):
+        recovery(IMAGE, 0.0, CAMERA, up)
 
 
 def test_up_may_have_any_length(recovery):

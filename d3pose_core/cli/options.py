@@ -41,7 +41,10 @@ def add_tilt_options(parser: argparse.ArgumentParser) -> None:
         "--roll is given)",
     )
     parser.add_argument(
-        "--roll", type=degrees, metavar="DEG", help="how far it is turned clockwise, likewise"
+        "--roll",
+        type=degrees,
+        metavar="DEG",
+        help="how far it is turned clockwise, as seen from behind it, likewise",
     )
 
 

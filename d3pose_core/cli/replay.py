@@ -10,6 +10,7 @@ from d3pose_core.cli.options import (
     add_camera_options,
     add_recovery_options,
     add_resume_option,
+    add_tilt_options,
     check_output_folder,
 )
 from d3pose_core.errors import D3PoseError, InputError
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="the camera's calibration (default: the camera_info beside the images)",
     )
     add_camera_options(parser, default="60 if the bag has no camera_info")
+    add_tilt_options(parser)
     add_recovery_options(parser)
     parser.add_argument(
         "--live",
@@ -80,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
             camera_info=args.camera_info,
             intrinsics=args.intrinsics,
             hfov_deg=args.hfov,
+            pitch_deg=args.pitch,
+            roll_deg=args.roll,
             weights=args.weights,
             body=args.body,
             device=args.device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -48,7 +48,9 @@ def held_out_batches(
     for first in range(0, sequences, BATCH):
         times = torch.arange(FRAMES).expand(min(BATCH, sequences - first), FRAMES) / 30.0
         windows = motions.sample(times, simulator.rng)
-        batches.append(with_tilt(simulator.observe(windows, times), tilt))
+        batch = simulator.observe(windows, times)
+        seen = with_tilt(batch.observations, tilt, seed=first)
+        batches.append(replace(batch, observations=seen))
     return batches
 
 

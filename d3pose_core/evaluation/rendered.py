@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -40,8 +41,9 @@ def limb_scores(
     12 limb joints, mid-hip aligned: `mpjpe`, `pa_mpjpe` (mm), `accel` (mm/frame^2), `seen` (share).
     """
     sums: dict[str, list[Tensor]] = {"mpjpe": [], "pa_mpjpe": [], "accel": [], "seen": []}
-    for batch in recorded.batches(body):
-        joints = run(model, with_tilt(batch, tilt)).joints(body)
+    for number, batch in enumerate(recorded.batches(body)):
+        told = replace(batch, observations=with_tilt(batch.observations, tilt, seed=number))
+        joints = run(model, told).joints(body)
         found, truth = (
             root_aligned(limbs, limbs[..., _HIPS, :].mean(-2))
             for limbs in (joints[..., _LIMBS, :], batch.truth.joints[..., _LIMBS, :])

@@ -92,10 +92,10 @@ def some_rivals(people: int, frames: int, random: torch.Generator) -> torch.Tens
 
 
 def some_up(people: int, frames: int, random: torch.Generator) -> torch.Tensor:
-    """[people, frames, 3] of cameras that are about level; every third person's does not know."""
+    """[people, frames, 3] of cameras that are about level; every second person's does not know."""
     tilt = 0.2 * torch.randn(people, 1, 3, generator=random)
     up = torch.nn.functional.normalize(torch.tensor([0.0, -1.0, 0.0]) + tilt, dim=-1)
-    known = torch.arange(people) % 3 != 2
+    known = torch.arange(people) % 2 == 0
     return (up * known[:, None, None]).expand(-1, frames, -1).clone()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,5 +129,8 @@ def _test_sets(
         yield f"Foreign: {Path(shard).stem}", held_out_batches(people, body, config.sequences)
     for recording in config.rendered:
         rendered = RenderedSet.load(recording)
-        batches = [with_tilt(batch, UNKNOWN) for batch in rendered.batches(body)]
+        batches = [
+            replace(batch, observations=with_tilt(batch.observations, UNKNOWN))
+            for batch in rendered.batches(body)
+        ]
         yield f"Rendered: {Path(recording).stem}", batches

@@ -241,7 +241,8 @@ def draw(
         windows = measured.sample(share, config.frames, simulator.rng)
         batch = TrainingBatch.cat([batch, windows])
     batch = without_rivals(batch, UNRIVALLED, simulator.rng)
-    batch = without_up(roughly_up(batch, simulator.rng), TILT_UNKNOWN, simulator.rng)
+    seen = roughly_up(batch.observations, simulator.rng)
+    batch = replace(batch, observations=without_up(seen, TILT_UNKNOWN, simulator.rng))
     return with_landmarks_missing(batch, config.hidden, simulator.rng)
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.typesys.store import Typestore
 
 from d3pose_core.errors import InputError
@@ -44,6 +45,7 @@ def replay_offline(
     out_bag: Path,
     progress: Callable[[], object],
     run: ResumableRun,
+    up: np.ndarray | None = None,
 ) -> Replayed:
     """Recover the people in every image; `out_bag` (.mcap) gets one SmplPersonArray for each.
 
@@ -53,6 +55,7 @@ def replay_offline(
     Args:
         progress: called for each image.
         run: what was done before, and where to keep what is done.
+        up: against gravity in the camera, see `MeshRecovery`; None: not known.
 
     Raises:
         InputError: the images can't be used; or the messages of the earlier run are gone.
@@ -76,7 +79,7 @@ def replay_offline(
             if image.index < run.next_frame:
                 continue
             started = time.perf_counter()
-            people = recovery(image.image, image.stamp_ns * 1e-9, image.intrinsics)
+            people = recovery(image.image, image.stamp_ns * 1e-9, image.intrinsics, up)
             latency_ms = 1e3 * (time.perf_counter() - started)
             header = _header_of(image, store)
             message = people_to_message(header, people, body.name, body.gender, types)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from d3pose_core.body import FREE_BODIES, load_body
-from d3pose_core.camera import Intrinsics, check_lens
+from d3pose_core.camera import Intrinsics, check_lens, up_of_tilt
 from d3pose_core.cli.options import DEFAULT_HFOV_DEG
 from d3pose_core.cli.report import Bars, progress_bar, summary_table
 from d3pose_core.errors import InputError
@@ -28,7 +28,8 @@ from d3pose_ros.replay.topics import choose_image_topic, choose_info_topic
 @dataclass(frozen=True)
 class ReplayOptions:
     """`bag` and `out` (a folder); topics, or None for what the bag leaves no choice about; the camera by
-    `intrinsics` (fx, fy, cx, cy) or `hfov_deg` instead of the bag's camera_info."""
+    `intrinsics` (fx, fy, cx, cy) or `hfov_deg` instead of the bag's camera_info; its tilt, if it is known and
+    does not change, by `pitch_deg` and `roll_deg` (`camera.up_of_tilt`)."""
 
     bag: Path
     out: Path
@@ -36,6 +37,8 @@ class ReplayOptions:
     camera_info: str | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     hfov_deg: float | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
     weights: str = "d3pose-landmarks"
     body: str = "free-mid"
     device: str = "cpu"
@@ -68,6 +71,9 @@ def run_replay(
     """
     if options.live and options.intrinsics is not None:
         raise InputError("--live takes the camera from the bag's camera_info or from --hfov")
+    up = up_of_tilt(options.pitch_deg, options.roll_deg)
+    if options.live and up is not None:
+        raise InputError("--live plays to a node without TF: leave --pitch and --roll out")
     if options.live and options.resume:
         raise InputError("--live plays as time goes by: it can't be resumed")
     if options.camera_info is not None and (options.intrinsics or options.hfov_deg) is not None:
@@ -98,7 +104,7 @@ def run_replay(
         settings = settings_of(options, options.bag) | {"image": topic.name, "camera": source}
         run = ResumableRun(options.out, settings, options.resume)
         with bars(images.frame_count, "replay", "image") as bar:
-            replayed = replay_offline(images, recovery, bag, bar.update, run)
+            replayed = replay_offline(images, recovery, bag, bar.update, run, up)
         body_name, stages = recovery.body.name, replayed.statistics.stage_medians()
     files = [bag, options.out / "people.npz"]
     replayed.table.save(files[1])

@@ -74,32 +74,36 @@ def test_it_turns_with_the_camera(batch):
 def test_a_robot_is_off_by_degrees_or_does_not_know(batch):
     batch = type(batch).cat([batch] * 100)
     up = batch.observations.up
-    about = roughly_up(batch, random()).observations.up
+    about = roughly_up(batch.observations, random()).up
     torch.testing.assert_close(about.norm(dim=-1), torch.ones(up.shape[:2]))
     off = torch.rad2deg(torch.acos((about * up).sum(-1).clamp(-1, 1)))
     assert 1 < off.median() < 3
     assert 5 < off.quantile(0.99) < 4 * math.degrees(LARGEST_TILT_RAD)
     assert 0 < (off[:, 1:] - off[:, :-1]).abs().max() < 3, "it rocks, and does not jump"
 
-    known = without_up(batch, 0.3, random()).observations.up.norm(dim=-1) > 0
+    known = without_up(batch.observations, 0.3, random()).up.norm(dim=-1) > 0
     assert 0.6 < known.float().mean() < 0.8
     assert (known == known[:, :1]).all()
-    nowhere = without_up(batch, 1.0, random())
-    assert not nowhere.observations.up.any()
-    assert not roughly_up(nowhere, random()).observations.up.any(), "unknown stays unknown"
+    nowhere = without_up(batch.observations, 1.0, random())
+    assert not nowhere.up.any()
+    assert not roughly_up(nowhere, random()).up.any(), "unknown stays unknown"
     assert up.norm(dim=-1).all(), "the batch itself is left as it is"
 
 
 def test_what_a_scored_network_is_told(batch):
     up, told = batch.observations.up, {}
     for tilt in (EXACT, ROUGH, HALF, UNKNOWN):
-        told[tilt] = with_tilt(batch, tilt).observations.up
-        assert torch.equal(told[tilt], with_tilt(batch, tilt).observations.up), "always the same"
+        told[tilt] = with_tilt(batch.observations, tilt).up
+        assert torch.equal(told[tilt], with_tilt(batch.observations, tilt).up), "always the same"
     assert torch.equal(told[EXACT], up)
     assert not told[UNKNOWN].any()
     assert 0.7 < (told[ROUGH] * up).sum(-1).min() < 0.9999
     assert torch.equal(told[HALF][::2], told[ROUGH][::2])
     assert not told[HALF][1::2].any()
+    other = with_tilt(batch.observations, ROUGH, seed=1).up
+    assert not torch.allclose(told[ROUGH], other, atol=1e-3)
+    with pytest.raises(ValueError, match="got 'Rough'"):
+        with_tilt(batch.observations, "Rough")
 
 
 def test_training_windows_are_told_it_roughly_and_not_always(batch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +25,7 @@ ROBOT_WORLD = RigidTransform(np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]), np.z
 IMAGE_ERROR = 0.008
 METRIC_ERROR_M = np.array([0.024, 0.024, 0.070])
 HEIGHT_M = 1.7
+TILT_ERROR = 0.02  # of a robot's transforms, rad
 HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
 
 
@@ -86,18 +86,22 @@ class DrivePast:
 
 
 def recovered(drives: Sequence[DrivePast], weights: str) -> list[list[list[RecoveredPerson]]]:
-    """Of each drive, frame by frame: who was recovered, in the camera. All drives are equally long."""
-    recovery = MeshRecovery(lambda image, stamp: [], load_model(weights), load_body("free-low"))
-    recovery.smooth_distance = False
-    result: list[list[list[RecoveredPerson]]] = [[] for _ in drives]
-    for frame in range(drives[0].frames):
-        # People do not know of each other, so that one recovery may see them all.
-        observations = [
-            dataclasses.replace(observation, track_id=i)
-            for i, drive in enumerate(drives)
-            for observation in drive.observations(frame)
-        ]
-        people = recovery.recover(observations, frame / 30, CAMERA)
-        for i, of_drive in enumerate(result):
-            of_drive.append([person for person in people if person.track_id == i])
+    """Of each drive, frame by frame: who was recovered, in the camera; its tilt is known roughly."""
+    first = MeshRecovery(lambda image, stamp: [], load_model(weights), load_body("free-low"))
+    result = []
+    for number, drive in enumerate(drives):
+        recovery = first.another(first.observer)
+        recovery.smooth_distance = False
+        off = np.random.default_rng(number).normal(size=3) * TILT_ERROR
+        result.append(
+            [
+                recovery.recover(
+                    drive.observations(frame),
+                    frame / 30,
+                    CAMERA,
+                    drive.camera(frame).rotation[2] + off,
+                )
+                for frame in range(drive.frames)
+            ]
+        )
     return result

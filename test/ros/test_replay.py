@@ -213,6 +213,7 @@ def test_an_error_of_the_caller_is_not_the_bags(bag: Path) -> None:
         (["--image", INFO], "which are no images"),
         (["--camera-info", IMAGE], "no CameraInfo, at '/camera/image_raw'"),
         (["--live", "--intrinsics", "1,2,3,4"], "from --hfov"),
+        (["--live", "--roll", "0"], "leave --pitch and --roll out"),
     ],
 )
 def test_wrong_topics_are_answered_with_those_there_are(

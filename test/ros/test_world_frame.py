@@ -14,7 +14,7 @@ from d3pose_core.rigid import RigidTransform, rotation_matrix
 from d3pose_core.world import into_frame
 from d3pose_ros.transform_error import TransformError
 from d3pose_ros.transforms import to_message
-from d3pose_ros.world_stage import WorldStage
+from d3pose_ros.world_stage import WorldStage, z_is_up
 from test.helpers.node_bench import Bench
 
 tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="no tf2_msgs: pip's build makes one")
@@ -204,9 +204,8 @@ def test_the_network_is_told_how_the_camera_is_tilted(make_world_bench):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"use_gravity": False},
-        {"target_frame": "other_camera_color_optical_frame"},
-        {"target_frame": "earth"},
+        {"target_frame_z": "other"},
+        {"target_frame": "camera_link"},
     ],
 )
 def test_it_is_told_nothing_where_z_is_not_up(make_world_bench, parameters):
@@ -218,3 +217,37 @@ def test_it_is_told_nothing_without_a_target_frame(graph, make_image, make_camer
     bench.send(1.0, frame_id=FRAME)
     graph.wait_until(lambda: bench.recovery.ups, "the image")
     assert bench.recovery.ups == [None]
+
+
+@pytest.mark.parametrize("name", ["odom", "odom_combined", "robot1/map", "world", "base_footprint"])
+def test_frames_whose_z_is_up_by_their_name(name):
+    assert z_is_up(name, "auto")
+    assert not z_is_up(name, "other")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "odom_ned",
+        "base_link_frd",
+        "earth",
+        "camera_link",
+        "base_camera_link",
+        "camera_optical_frame",
+    ],
+)
+def test_frames_whose_z_may_point_anywhere(name):
+    assert not z_is_up(name, "auto")
+    assert z_is_up(name, "up")
+
+
+def test_a_camera_on_its_side_is_said(make_world_bench):
+    sideways = RigidTransform(AHEAD @ rotation_matrix(np.array([0.0, 0.0, np.pi / 2])), np.ones(3))
+    bench = make_world_bench().start()
+    assert bench.node._pipeline.world.odd_tilt(DOWN_30.rotation[2]) == ""
+    np.testing.assert_allclose(up_given(bench, sideways), [-1.0, 0.0, 0.0], atol=1e-6)
+    bench.wait_for_count("tf/odd_tilt", 1)
+    assert "by 90 degrees in odom" in bench.node._pipeline.world.odd_tilt(sideways.rotation[2])
+    looking_down = np.array([0.9, -0.1, -0.42])
+    assert bench.node._pipeline.world.odd_tilt(looking_down / np.linalg.norm(looking_down)) != ""
+    assert bench.node._pipeline.world.odd_tilt(np.array([0.1, 0.0, -0.995])) == "", "it looks down"
