@@ -153,6 +153,7 @@ class FramePipeline:
             if odd := self.world.odd_tilt(up):
                 self._statistics.happened("tf/odd_tilt")
                 self._warn("tf/odd_tilt", odd)
+                up = None
             stages["tf"] = (perf_counter() - converted) * 1e3
             if far := self.world.far_from_origin(camera):
                 self._statistics.happened("tf/far_from_origin")

@@ -245,7 +245,7 @@ def test_a_camera_on_its_side_is_said(make_world_bench):
     sideways = RigidTransform(AHEAD @ rotation_matrix(np.array([0.0, 0.0, np.pi / 2])), np.ones(3))
     bench = make_world_bench().start()
     assert bench.node._pipeline.world.odd_tilt(DOWN_30.rotation[2]) == ""
-    np.testing.assert_allclose(up_given(bench, sideways), [-1.0, 0.0, 0.0], atol=1e-6)
+    assert up_given(bench, sideways) is None
     bench.wait_for_count("tf/odd_tilt", 1)
     assert "by 90 degrees in odom" in bench.node._pipeline.world.odd_tilt(sideways.rotation[2])
     looking_down = np.array([0.9, -0.1, -0.42])
