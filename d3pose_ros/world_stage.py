@@ -81,8 +81,8 @@ class WorldStage:
             return ""
         return (
             f"TF has the camera turned about its axis by {roll_deg:.0f} degrees in {self.target_frame}, "
-            "which the network is not told. If it is not mounted so: does z of target_frame point up (else set "
-            "target_frame_z: other), and are the images in an optical frame (x right, y down, z ahead)?"
+            "which the network is not told. If it is not mounted so: does z of target_frame point up (else "
+            "set target_frame_z: other), and are the images in an optical frame (x right, y down, z ahead)?"
         )
 
     def far_from_origin(self, camera: RigidTransform) -> str:
