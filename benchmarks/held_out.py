@@ -9,9 +9,9 @@ own past: free, with the truth in its loop, and with the complete truth given at
 what the observations themselves know of the limbs, before the network.
 
 With `--rendered` (recordings of tools.measure_landmarks of test people), also BlazePose's real reports on
-rendered people, against its own metric landmarks. `--tilt rough`: the network is told which way is up, as
-exactly as a robot's transforms tell it (d3pose_core/data/tilt.py). `--without-rivals` tells what rivals are
-worth (docs/observation_errors.md): landmarks have none.
+rendered people, against its own metric landmarks. `--tilt rough`: it is known which way is up, as exactly as
+a robot's transforms tell it (d3pose_core/data/tilt.py). `--without-rivals` tells what rivals are worth
+(docs/observation_errors.md): landmarks have none.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
     parser.add_argument("--rendered", nargs="*", default=[], metavar="RECORDING")
     parser.add_argument(
-        "--tilt", default=UNKNOWN, choices=TILTS, help="what is known of the camera's"
+        "--tilt",
+        default=UNKNOWN,
+        choices=TILTS,
+        help="what is known of the camera's (default: unknown)",
     )
     parser.add_argument("--without-rivals", action="store_true", help="landmarks have none")
     args = parser.parse_args()
@@ -68,11 +71,11 @@ def main() -> None:
 
     body, model = load_body("free-low"), load_model(args.weights)
     motions = MotionLibrary(args.shards, args.split)
-    batches = held_out_batches(motions, body, args.sequences, tilt=args.tilt)
+    batches = held_out_batches(motions, body, args.sequences)
     if args.without_rivals:
         batches = [without_rivals(batch, 1.0, torch.Generator()) for batch in batches]
     runs = (free_run, truth_in_loop, complete_truth)
-    columns = [score(model, batches, body, run) for run in runs]
+    columns = [score(model, batches, body, run, args.tilt) for run in runs]
     print(f"{args.weights}: {args.sequences} sequences from {len(motions)} clips of {args.split}")
     print(f"{'':45s}    free    loop  complete")
     for name, label in ROWS.items():

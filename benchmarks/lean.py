@@ -1,21 +1,24 @@
 """How far upright people lean towards the camera: recovered, reported by the landmark network, and truly.
 
     python benchmarks/lean.py SHARD.npz [SHARD.npz ...] [--split test] [--rendered RECORDING.npz ...]
-        [--tilt rough]
+        [--tilt rough] [--shares 0 0.5 1]
 
 From the front or from behind a lean is hardly seen: it shortens a body by the cosine. What says so instead
 is the landmark network's depth, and what is usual in the training. Angles are between the line from ankles to
 shoulders and the plane of the image, in a camera turned at the person, positive towards it; a person who
 stands straight leans by as much as the camera is above them. Only frames in which the body is stretched and
-seen from the front or from behind count.
+seen from the front or from behind count. `--tilt rough`: it is known which way is up, as exactly as a robot's
+transforms tell it (d3pose_core/data/tilt.py), and part of the lean is turned back (d3pose_core/lean.py).
+`--shares` tells what becomes of the errors of all frames with other shares than that, and what of those of
+people who lean along the line of sight by 20 degrees and more.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -25,9 +28,11 @@ from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.data.tilt import TILTS, UNKNOWN, with_tilt
-from d3pose_core.evaluation.held_out import free_run, held_out_batches
+from d3pose_core.data.tilt import TILTS, UNKNOWN, known_up
+from d3pose_core.evaluation.held_out import free_run, held_out_batches, told_up
+from d3pose_core.evaluation.metrics import mean_position_error_mm
 from d3pose_core.evaluation.robustness import CLEAR, facing
+from d3pose_core.lean import turn_upright
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.view import look_at_rotation, project
@@ -36,6 +41,7 @@ from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
 BINS = (-40, -10, 0, 10, 20, 40)  # degrees
 STRETCHED_M = 1.1  # from ankles to shoulders
 ACROSS = 0.35  # of that, at most to the side
+LEANING_DEG = 20.0
 
 
 def main() -> None:
@@ -45,8 +51,12 @@ def main() -> None:
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--sequences", type=int, default=256, help="of 3 s each")
     parser.add_argument(
-        "--tilt", default=UNKNOWN, choices=TILTS, help="what is known of the camera's"
+        "--tilt",
+        default=UNKNOWN,
+        choices=TILTS,
+        help="what is known of the camera's (default: unknown)",
     )
+    parser.add_argument("--shares", nargs="*", type=float, default=[], help="with --tilt")
     parser.add_argument("--rendered", nargs="*", default=[], help="recordings")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,35 +66,68 @@ def main() -> None:
     motions = MotionLibrary(args.shards, args.split)
     sets = {
         f"simulated, landmark errors times {CLEAR}": held_out_batches(
-            motions, body, args.sequences, realism=realism, tilt=args.tilt
+            motions, body, args.sequences, realism=realism
         )
     }
     if args.rendered:
-        batches = RenderedSet.load(*args.rendered).batches(body)
-        sets["rendered"] = [
-            replace(batch, observations=with_tilt(batch.observations, args.tilt, seed=number))
-            for number, batch in enumerate(batches)
-        ]
+        sets["rendered"] = RenderedSet.load(*args.rendered).batches(body)
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
         print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
-        print(_table(*_leans(model, batches, body)), flush=True)
+        print(_table(*_leans(model, batches, body, args.tilt)), flush=True)
+        if args.shares:
+            print(_errors(model, batches, body, args.tilt, args.shares), flush=True)
 
 
 @torch.inference_mode()
-def _leans(model: D3Pose, batches: Sequence[TrainingBatch], body: BodyModel) -> tuple[Tensor, ...]:
+def _leans(
+    model: D3Pose, batches: Sequence[TrainingBatch], body: BodyModel, tilt: str
+) -> tuple[Tensor, ...]:
     """True, recovered and reported, [N] degrees, of the frames that count."""
     found = []
-    for batch in batches:
+    for seed, batch in enumerate(batches):
         turn = look_at_rotation(project(batch.truth.pelvis))
         true = _upward(batch.truth.joints @ turn, JOINT_NAMES)
-        ours = _upward(free_run(model, batch).joints(body) @ turn, JOINT_NAMES)
+        recovered = told_up(free_run(model, batch), batch, body, tilt, seed)
+        ours = _upward(recovered.joints(body) @ turn, JOINT_NAMES)
         theirs = _upward(batch.observations.landmarks, LANDMARK_NAMES)
         length, angle = true.norm(dim=-1), facing(batch)
         counts = batch.observations.seen & ((angle < 60) | (angle > 120))
         counts &= (length > STRETCHED_M) & (true[..., 0].abs() < ACROSS * length)
         found.append(torch.stack([_lean(v)[counts] for v in (true, ours, theirs)]))
     return tuple(torch.cat(found, 1))
+
+
+@torch.inference_mode()
+def _errors(
+    model: D3Pose,
+    batches: Sequence[TrainingBatch],
+    body: BodyModel,
+    tilt: str,
+    shares: Sequence[float],
+) -> str:
+    """By share: MPJPE of the 24 joints over all frames, and over those of people who lean."""
+    errors: list[Tensor] = []
+    leaning: list[Tensor] = []
+    for seed, batch in enumerate(batches):
+        recovered, seen = free_run(model, batch), batch.observations.seen
+        joints, pelvis = recovered.joints(body), recovered.pelvis
+        up = known_up(batch.truth.up, batch.observations.step_s, tilt, seed)
+        truth = batch.truth.joints - batch.truth.joints[:, :, :1]
+        turns = [turn_upright(joints, pelvis, up, share) for share in shares]
+        found = [mean_position_error_mm(joints @ t.transpose(-1, -2), truth)[seen] for t in turns]
+        errors.append(torch.stack(found))
+        axis = torch.nn.functional.normalize(_upward(truth, JOINT_NAMES), dim=-1)
+        sight = torch.nn.functional.normalize(batch.truth.pelvis, dim=-1)
+        along = (torch.linalg.cross(axis, batch.truth.up) * torch.linalg.cross(sight, axis)).sum(-1)
+        leaning.append((along.abs() > math.sin(math.radians(LEANING_DEG)))[seen])
+    all_errors, leans = torch.cat(errors, 1), torch.cat(leaning)
+    lines = [
+        f"{'share':>8s}{'MPJPE, mm':>11s}   leaning ({100 * float(leans.float().mean()):.0f} %)"
+    ]
+    for share, error in zip(shares, all_errors, strict=True):
+        lines.append(f"{share:8.2f}{float(error.mean()):11.2f}{float(error[leans].mean()):12.2f}")
+    return "\n".join(lines)
 
 
 def _upward(points: Tensor, names: Sequence[str]) -> Tensor:

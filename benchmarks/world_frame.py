@@ -5,8 +5,8 @@
 
 Rows: the network alone; its distance smoothed in the camera, as without a camera pose; the world filter. The
 camera passes people who stand, drives around them, toward them, and turns on the spot. Then people walk
-off, and, if shards are given, recorded motions of the "val" split are followed (docs/training.md). The
-network is told which way is up, as in a node with target_frame, to some degrees (d3pose_core/data/tilt.py).
+off, and, if shards are given, recorded motions of the "val" split are followed (docs/training.md). Which way
+is up is known, as to a node with target_frame, to some degrees (d3pose_core/data/tilt.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from unittest import mock
 
 import numpy as np
@@ -25,7 +25,8 @@ from d3pose_core.body import BodyModel, load_body
 from d3pose_core.data.drive_past import WAYS, Drive, Performance, drive_past, setting_off, standing
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.data.tilt import ROUGH, TILTS, with_tilt
+from d3pose_core.data.tilt import ROUGH, TILTS, known_up
+from d3pose_core.lean import turn_upright
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.view import out_of_view, pelvis_of
@@ -71,29 +72,32 @@ class Errors:
 
 @torch.inference_mode()
 def recovered(
-    model: D3Pose, body: BodyModel, drive: Drive
+    model: D3Pose, body: BodyModel, drive: Drive, tilt: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frame by frame in the camera: pelvis [B, T, 3] m, root rotation [B, T, 3, 3], ankles [B, T, 2, 3] m."""
     people, frames = drive.observations.seen.shape
     state = model.initial_state(people)
     which = [JOINT_NAMES.index(f"{side}_ankle") for side in ("left", "right")]
     pelvis, root, ankles = [], [], []
+    up = known_up(drive.cameras.up, drive.observations.step_s, tilt)
     for t in range(frames):
         prediction, view, state = model.step(drive.observations[:, t : t + 1], state)
         place = pelvis_of(prediction.place, view)[:, 0]
         rotations = out_of_view(prediction.rotations, view)[:, 0]
         joints = body.joints_matrices(rotations, prediction.betas[:, 0], torch.zeros(people, 3))
+        turn = turn_upright(joints, place, up[:, t])
+        joints = (joints - joints[:, :1]) @ turn.transpose(-1, -2)
         pelvis.append(place)
-        root.append(rotations[:, 0])
-        ankles.append(joints[:, which] - joints[:, :1] + place[:, None])
+        root.append(turn @ rotations[:, 0])
+        ankles.append(joints[:, which] + place[:, None])
     return tuple(torch.stack(x, 1).double().numpy() for x in (pelvis, root, ankles))  # type: ignore[return-value]
 
 
 def tracks(
-    performance: Performance, drive: Drive, model: D3Pose, body: BodyModel
+    performance: Performance, drive: Drive, model: D3Pose, body: BodyModel, tilt: str
 ) -> list[dict[str, Track]]:
     """Of each person, by method."""
-    pelvis, root, ankles = recovered(model, body, drive)
+    pelvis, root, ankles = recovered(model, body, drive, tilt)
     result = []
     for n, times in enumerate(performance.times.tolist()):
         of_person = {name: Track.empty(len(times)) for name in (ALONE, IN_CAMERA, IN_WORLD)}
@@ -218,12 +222,7 @@ def main() -> None:
     parser.add_argument(
         "--exact-landmarks", action="store_true", help="landmarks without random errors"
     )
-    parser.add_argument(
-        "--tilt",
-        default=ROUGH,
-        choices=TILTS,
-        help="what is known of the camera's (default: rough)",
-    )
+    parser.add_argument("--tilt", default=ROUGH, choices=TILTS, help="default: %(default)s")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = torch.Generator().manual_seed(5)
@@ -231,8 +230,7 @@ def main() -> None:
 
     def followed(performance: Performance, way: str) -> list[dict[str, Track]]:
         drive = drive_past(body, performance, rng, way)
-        drive = replace(drive, observations=with_tilt(drive.observations, args.tilt))
-        return tracks(performance, drive, model, body)
+        return tracks(performance, drive, model, body, args.tilt)
 
     exact = mock.patch(
         "d3pose_core.data.drive_past.report_landmarks",

@@ -25,6 +25,7 @@ from d3pose_core.body import BodyModel, load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.errors import InputError
 from d3pose_core.landmark_models import FULL
+from d3pose_core.lean import turn_upright
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose
@@ -241,8 +242,8 @@ class MeshRecovery:
             stamp_s: when it was taken, s. An earlier stamp than the last starts afresh.
             intrinsics: of this image.
             up: [3], against gravity, of any length, in the camera's optical frame; None: not known. How far
-                people lean towards the camera is hardly seen: who knows how it is tilted, should say so, of
-                all frames or of none.
+                people lean towards the camera is hardly seen, and poses are better where this is known, see
+                `lean`.
 
         Raises:
             InputError: the image is not as above, or has another size than the intrinsics say; or `up` is no
@@ -294,7 +295,7 @@ class MeshRecovery:
         ids = sorted(self._tracks)
         tracks = [self._tracks[track_id] for track_id in ids]
         observed = [seen.get(track_id) for track_id in ids]
-        frame = self._batch(observed, tracks, stamp_s, intrinsics, up)
+        frame = self._batch(observed, tracks, stamp_s, intrinsics)
         frame = self._keep_sides(frame, tracks, stamp_s).to(self.device)
         prediction, view, self._state = self.step.step(frame, self._state_of(tracks))
         self._remembered = tracks
@@ -305,7 +306,7 @@ class MeshRecovery:
         stepped = time.perf_counter()
 
         places = self._places(prediction, view, tracks, stamp_s)
-        people = self._people(observed, prediction, view, places, intrinsics)
+        people = self._people(observed, prediction, view, places, intrinsics, up)
         known = [person for person in people if _is_finite(person)]
         self.not_finite = len(people) - len(known)
         if self.not_finite:
@@ -339,7 +340,6 @@ class MeshRecovery:
         tracks: list[_Track],
         stamp_s: float,
         intrinsics: Intrinsics,
-        up: np.ndarray | None,
     ) -> ObservationBatch:
         """One frame of each track, [B, 1, ...]; None is a person not seen."""
 
@@ -364,7 +364,6 @@ class MeshRecovery:
             certainty=field("certainty"),
             rival_rays=rays[..., 1:, :],
             rival_certainty=field("rival_certainty", RIVALS),
-            up=rows([up] * len(tracks), 3),
             seen=seen,
             step_s=rows(steps),
         )
@@ -405,6 +404,7 @@ class MeshRecovery:
         view: ViewCamera,
         pelvis: Tensor,
         intrinsics: Intrinsics,
+        up: np.ndarray | None,
     ) -> list[RecoveredPerson]:
         """The network's answer in the optical frame, for the people who were seen."""
         rotations = out_of_view(prediction.rotations, view)[:, 0]
@@ -423,6 +423,11 @@ class MeshRecovery:
         # there.
         transl = pelvis - rest[:, 0]
         joints = self.body.joints_matrices(rotations, betas, transl)
+        if up is not None:
+            upwards = torch.tensor(up, dtype=joints.dtype, device=self.device)
+            turn = turn_upright(joints, pelvis, upwards)
+            rotations = torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], 1)
+            joints = pelvis[:, None] + (joints - pelvis[:, None]) @ turn.transpose(-1, -2)
         confidence = probability_within(prediction.log_variance[:, 0], CONFIDENT_WITHIN_M)
         pose = roma.rotmat_to_rotvec(rotations)
         sizes = torch.stack([stature, stature_std], -1)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from d3pose_core.body.load import load_body
 from d3pose_core.data.motions import MotionLibrary
-from d3pose_core.data.tilt import HALF
 from d3pose_core.evaluation.held_out import held_out_batches, score
 from d3pose_core.model.checkpoint import load_model, load_notes, save_model, weights_path
 from d3pose_core.training.loop import calibrate_file
@@ -48,8 +47,7 @@ def main() -> None:
     notes = {name: value for name, value in notes.items() if name not in _OF_ITSELF}
     if args.validate:
         body = load_body("free-low")
-        unseen_people = MotionLibrary(args.validate, "val")
-        held_out = held_out_batches(unseen_people, body, args.sequences, tilt=HALF)
+        held_out = held_out_batches(MotionLibrary(args.validate, "val"), body, args.sequences)
         scores = score(mean, held_out, body)
         notes["held_out"] = {name: round(value, 3) for name, value in scores.items()}
         print(notes["held_out"])

@@ -84,6 +84,7 @@ class ImageClips:
             pelvis=self._rows("pelvis", clips),
             joints=self._rows("joints", clips),
             contact=planted_feet(self._rows("world_joints", clips), self._rows("times_s", clips)),
+            up=torch.zeros_like(self._rows("pelvis", clips)),  # datasets don't say
         )
 
     def save(self, path: Path) -> None:

@@ -159,7 +159,7 @@ def report_landmarks(
     hint = hint / stance.distance[..., None]
     return ObservationBatch(
         *(rays, hint, metric, visibility, presence, certainty),
-        *(rival_rays, rival_certainty, cameras.up, seen, step),
+        *(rival_rays, rival_certainty, seen, step),
     )
 
 

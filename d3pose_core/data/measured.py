@@ -63,6 +63,7 @@ class MeasuredClips:
                 truth.pelvis[rows, columns],
                 truth.joints[rows, columns],
                 truth.contact[rows, columns],
+                truth.up[rows, columns],
             ),
         )
         if self._reposed_share > 0:
@@ -144,13 +145,13 @@ def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:
             rays=seen.rays @ back[..., :2, :2],
             rival_rays=seen.rival_rays @ back[:, :, None, :2, :2],
             landmarks=seen.landmarks @ back,
-            up=(seen.up[:, :, None] @ back)[:, :, 0],
         ),
         replace(
             truth,
             rotations=rotations,
             pelvis=(truth.pelvis[:, :, None] @ back)[:, :, 0],
             joints=truth.joints @ back,
+            up=(truth.up[:, :, None] @ back)[:, :, 0],
         ),
     )
 
@@ -172,7 +173,6 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
         rays=pick(seen.rays[:, :, landmark] * flip2, seen.rays),
         rival_rays=pick(seen.rival_rays[:, :, landmark] * flip2, seen.rival_rays),
         landmarks=pick(seen.landmarks[:, :, landmark] * flip3, seen.landmarks),
-        up=pick(seen.up * flip3, seen.up),
         **{
             name: pick(getattr(seen, name)[:, :, landmark], getattr(seen, name))
             for name in ("depth_hint", "visibility", "presence", "certainty", "rival_certainty")
@@ -187,5 +187,6 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
             moved.pelvis,
             pick(truth.joints[:, :, joint] * flip3, truth.joints),
             pick(truth.contact[:, :, _MIRROR_CONTACT], truth.contact),
+            pick(truth.up * flip3, truth.up),
         ),
     )

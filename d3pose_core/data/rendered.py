@@ -139,7 +139,6 @@ class RenderedSet:
             self.certainty,
             self.rival_rays,
             self.rival_certainty,
-            self.camera_rotation[..., 1],
             self.seen,
             step,
         )
@@ -161,7 +160,8 @@ class RenderedSet:
                 ..., 0
             ] + part.camera_position[:, :, None]
             contact = planted_feet(in_world, part.times_s)
-            truth = Truth(part.rotations, part.betas, part.pelvis, joints, contact)
+            up = part.camera_rotation[..., 1]
+            truth = Truth(part.rotations, part.betas, part.pelvis, joints, contact, up)
             out.append(TrainingBatch(part.observations, truth))
         return out
 

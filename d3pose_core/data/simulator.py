@@ -29,6 +29,7 @@ class Truth:
     pelvis: Tensor  # [B, T, 3] m
     joints: Tensor  # [B, T, 24, 3] m
     contact: Tensor  # [B, T, 4] bool: `FEET` stand still in the world, as planted feet do
+    up: Tensor  # [B, T, 3] against gravity, length 1; zeros: not known
 
 
 @dataclass
@@ -121,4 +122,6 @@ class Simulator:
         in_world = (from_camera @ joints[..., None])[..., 0] + cameras.position[:, :, None]
         contact = planted_feet(in_world, times)
         observations = report_landmarks(landmarks, cameras, times, self.rng, self.realism)
-        return TrainingBatch(observations, Truth(rotations, betas, pelvis, joints, contact))
+        return TrainingBatch(
+            observations, Truth(rotations, betas, pelvis, joints, contact, cameras.up)
+        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -14,12 +14,13 @@ from d3pose_core.body.model import BodyModel
 from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
-from d3pose_core.data.tilt import UNKNOWN, with_tilt
+from d3pose_core.data.tilt import UNKNOWN, known_up
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
     mean_position_error_mm,
     pa_mpjpe_mm,
 )
+from d3pose_core.lean import turn_upright
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch, tokenize
@@ -40,17 +41,14 @@ def held_out_batches(
     sequences: int,
     seed: int = 1234,
     realism: Realism | None = None,
-    tilt: str = UNKNOWN,
 ) -> list[TrainingBatch]:
-    """The same observations at 30 Hz for every network that is compared; `tilt`: one of `data.tilt.TILTS`."""
+    """The same observations at 30 Hz for every network that is compared."""
     simulator = Simulator(motions, body, seed, realism)
     batches = []
     for first in range(0, sequences, BATCH):
         times = torch.arange(FRAMES).expand(min(BATCH, sequences - first), FRAMES) / 30.0
         windows = motions.sample(times, simulator.rng)
-        batch = simulator.observe(windows, times)
-        seen = with_tilt(batch.observations, tilt, seed=first)
-        batches.append(replace(batch, observations=seen))
+        batches.append(simulator.observe(windows, times))
     return batches
 
 
@@ -69,6 +67,12 @@ class Recovered:
             self.rotations.flatten(0, 1), betas, -body.joints_rest(betas)[:, 0]
         )
         return joints.unflatten(0, self.rotations.shape[:2])
+
+    def upright(self, body: BodyModel, up: Tensor) -> Recovered:
+        """As `MeshRecovery` makes of it where `up` [B, T, 3] is known, see `lean`; zeros: it is not."""
+        rotations = self.rotations.clone()
+        rotations[:, :, 0] = turn_upright(self.joints(body), self.pelvis, up) @ rotations[:, :, 0]
+        return replace(self, rotations=rotations)
 
 
 # Turns a batch into what a network says of it.
@@ -171,9 +175,25 @@ def score(
     batches: list[TrainingBatch],
     body: BodyModel,
     run: Callable[[D3Pose, TrainingBatch], Recovered] = free_run,
+    tilt: str = UNKNOWN,
 ) -> dict[str, float]:
-    """Errors of a network over all seen frames, free-running unless `run` says otherwise."""
-    return score_run(partial(run, model), batches, body)
+    """Errors of a network over all seen frames, free-running unless `run` says otherwise.
+
+    `tilt`: what is known of the camera's, one of `data.tilt.TILTS`.
+    """
+    seeds = itertools.count()
+    return score_run(
+        lambda batch: told_up(run(model, batch), batch, body, tilt, next(seeds)), batches, body
+    )
+
+
+def told_up(
+    recovered: Recovered, batch: TrainingBatch, body: BodyModel, tilt: str, seed: int
+) -> Recovered:
+    """What becomes of it where the camera's tilt is known as `tilt` says, see `data.tilt.known_up`."""
+    if tilt == UNKNOWN:
+        return recovered
+    return recovered.upright(body, known_up(batch.truth.up, batch.observations.step_s, tilt, seed))
 
 
 @torch.inference_mode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,8 +10,8 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.data.tilt import UNKNOWN, with_tilt
-from d3pose_core.evaluation.held_out import Recovered, free_run
+from d3pose_core.data.tilt import UNKNOWN
+from d3pose_core.evaluation.held_out import Recovered, free_run, told_up
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
     mean_position_error_mm,
@@ -36,14 +35,13 @@ def limb_scores(
 ) -> dict[str, float]:
     """The measures of `data.rendered.landmark_scores`, frame for frame; free-running, or as `run` says.
 
-    `tilt`: how far the network is told which way is up, one of `data.tilt.TILTS`.
+    `tilt`: what is known of the camera's, one of `data.tilt.TILTS`.
 
     12 limb joints, mid-hip aligned: `mpjpe`, `pa_mpjpe` (mm), `accel` (mm/frame^2), `seen` (share).
     """
     sums: dict[str, list[Tensor]] = {"mpjpe": [], "pa_mpjpe": [], "accel": [], "seen": []}
     for number, batch in enumerate(recorded.batches(body)):
-        told = replace(batch, observations=with_tilt(batch.observations, tilt, seed=number))
-        joints = run(model, told).joints(body)
+        joints = told_up(run(model, batch), batch, body, tilt, seed=number).joints(body)
         found, truth = (
             root_aligned(limbs, limbs[..., _HIPS, :].mean(-2))
             for limbs in (joints[..., _LIMBS, :], batch.truth.joints[..., _LIMBS, :])

@@ -13,18 +13,11 @@ from torch import Tensor, nn
 
 from d3pose_core.model.sightings import believed
 from d3pose_core.model.skeleton_points import SkeletonPoints
-from d3pose_core.model.tokens import (
-    CERTAINTY,
-    FIRST_RIVAL,
-    FRAME_FEATURES,
-    LANDMARK_FEATURES,
-    Tokens,
-)
+from d3pose_core.model.tokens import CERTAINTY, FRAME_FEATURES, LANDMARK_FEATURES, Tokens
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS, RIVALS
 
 _HIPS = [LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip")]
-# In the image 2, in metres 3, of the likeliest place in the image 2; and how high the pose has it 1.
-_MISS_FEATURES = 8
+_MISS_FEATURES = 7  # in the image 2, in metres 3, and of the likeliest place in the image 2
 _HIDDEN_WIDTH = 256
 # Beyond this a landmark is wrong rather than the pose; in units of the features.
 LARGEST_MISS = 2.0
@@ -43,7 +36,6 @@ class Observed:
     rival_certainty: Tensor  # [B, T, 33, RIVALS] 0..1; 0: there is none
     metric: Tensor  # [B, T, 33, 3] m, mid-hip origin
     size: Tensor  # [B, T] angular size, of the view camera
-    up: Tensor  # [B, T, 3] in the view camera; zeros: not known
 
 
 OBSERVED_SIZE = NUM_LANDMARKS * (LANDMARK_FEATURES + 1) + FRAME_FEATURES
@@ -52,7 +44,7 @@ OBSERVED_SIZE = NUM_LANDMARKS * (LANDMARK_FEATURES + 1) + FRAME_FEATURES
 def observed(tokens: Tokens) -> Observed:
     visible = tokens.visible
     landmarks = tokens.landmark_features.where(visible[..., None], 0.0)
-    rivals = landmarks[..., FIRST_RIVAL:].unflatten(-1, (RIVALS, 3))
+    rivals = landmarks[..., CERTAINTY + 1 :].unflatten(-1, (RIVALS, 3))
     parts = [landmarks.flatten(2), visible.to(landmarks.dtype), tokens.frame_features]
     return Observed(
         torch.cat(parts, -1),
@@ -63,7 +55,6 @@ def observed(tokens: Tokens) -> Observed:
         rivals[..., 2],
         landmarks[..., 3:6] / 2,  # metres again, see `tokens.tokenize`
         tokens.view.size,
-        tokens.up,
     )
 
 
@@ -106,12 +97,11 @@ def pelvis_of_place(place: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
 def misses(
     guess: tuple[Tensor, Tensor, Tensor], seen: Observed, skeleton: SkeletonPoints
 ) -> Tensor:
-    """Observed less guessed landmarks, [B, T, 33, 8]; zero where hidden.
+    """Observed less guessed landmarks, [B, T, 33, 7]; zero where hidden.
 
     The first two numbers are in the image, in units of the person's size; the next three in metres, about the
-    mid-hip, in the view camera's axes; the next two as the first, of the place that the guess makes
-    the likeliest. The last is no difference: how high above its mid-hip the guess has the landmark, m,
-    where it is known which way is up.
+    mid-hip, in the view camera's axes; the last two as the first, of the place that the guess makes
+    the likeliest.
     """
     with torch.autocast(
         seen.rays.device.type, enabled=False
@@ -127,7 +117,6 @@ def misses(
         metric = points - points[:, :, _HIPS].mean(2, keepdim=True)
         miss = seen.rays - rays
         likely, _ = believed(miss, seen.certainty, seen.rivals, seen.rival_certainty)
-        height = metric @ seen.up[..., None]
-        miss = torch.cat([miss, seen.metric - metric, likely, height], -1)
+        miss = torch.cat([miss, seen.metric - metric, likely], -1)
         miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS)
         return miss.where(seen.visible[..., None], 0.0)

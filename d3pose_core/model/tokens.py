@@ -24,11 +24,11 @@ SLOT_ORDER: tuple[str, ...] = (
     *("left_hip", "left_knee", "left_ankle", "left_heel", "left_foot_index", FILLER_SLOT),
     *("right_hip", "right_knee", "right_ankle", "right_heel", "right_foot_index", FILLER_SLOT),
 )
-# Position 2, depth hint 1, metric landmark 3, visibility 1, presence 1, certainty 1, height 1; of each rival,
-# how far from the landmark it is, 2, and its certainty 1.
-LANDMARK_FEATURES = 10 + 3 * RIVALS
-CERTAINTY, HEIGHT, FIRST_RIVAL = 8, 9, 10  # the features' places
-FRAME_FEATURES = 7  # direction of the person 2, log size 1, log time step 1, which way is up 3
+# Position 2, depth hint 1, metric landmark 3, visibility 1, presence 1, certainty 1; of each rival, how far
+# from the landmark it is, 2, and its certainty 1.
+LANDMARK_FEATURES = 9 + 3 * RIVALS
+CERTAINTY = 8  # the feature's place
+FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
 
 # The landmarks that say where a person is and how large: limb joints and the nose.
 _CORE_PARTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -50,7 +50,6 @@ class ObservationBatch:
     certainty: Tensor  # [B, T, 33] 0..1
     rival_rays: Tensor  # [B, T, 33, RIVALS, 2] where else it may be, see `blazepose.rivals`
     rival_certainty: Tensor  # [B, T, 33, RIVALS] 0..1; 0: there is none, its ray is never read
-    up: Tensor  # [B, T, 3] against gravity, length 1, in the camera's optical frame; zeros: not known
     seen: Tensor  # [B, T] bool
     step_s: Tensor  # [B, T] seconds since the frame before (any value at a track's first frame)
 
@@ -68,7 +67,6 @@ class Tokens:
     frame_features: Tensor  # [B, T, FRAME_FEATURES]
     visible: Tensor  # [B, T, 33] bool: landmark may be attended to
     view: ViewCamera
-    up: Tensor  # [B, T, 3] in the view camera; zeros: not known
 
 
 def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
@@ -85,7 +83,6 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
     spread = (rays[..., CORE_LANDMARKS, :].square().sum(-1, keepdim=True) * weight).sum((-2, -1))
     size = spread.where(batch.seen, 1.0).sqrt().clamp_min(1e-4)
 
-    up = (batch.up[..., None, :] @ rotation)[..., 0, :]
     is_rival = batch.rival_certainty > 0
     apart = view_rays(batch.rival_rays.flatten(2, 3), rotation).unflatten(2, is_rival.shape[2:])
     apart = (apart - rays[..., None, :]) / size[..., None, None, None]
@@ -100,7 +97,6 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
             batch.visibility[..., None] * 2 - 1,
             batch.presence[..., None] * 2 - 1,
             batch.certainty[..., None] * 2 - 1,
-            (batch.landmarks @ up[..., None]) * 2.0,  # above the mid-hip, as the metres are
             rivals.flatten(-2),
         ],
         -1,
@@ -108,10 +104,9 @@ def tokenize(batch: ObservationBatch, min_presence: float) -> Tokens:
     # Wild landmarks (an arm behind a wide-angle camera's edge) must not blow up the activations.
     landmark_features = landmark_features.clamp(-5, 5).where(seen[..., None], 0.0)
     log_step = torch.log(batch.step_s.clamp(1e-3, 10.0) * 30)
-    frame_features = torch.cat([center, size.log()[..., None], log_step[..., None], up], -1)
+    frame_features = torch.cat([center, size.log()[..., None], log_step[..., None]], -1)
     visible = seen & (batch.presence >= min_presence)
-    view = ViewCamera(rotation, size)
-    return Tokens(landmark_features, frame_features, visible, view, up)
+    return Tokens(landmark_features, frame_features, visible, ViewCamera(rotation, size))
 
 
 def slot_index() -> Tensor:

@@ -32,7 +32,7 @@ class SlotTokens(nn.Module):
         self.slot = constant(embedding.slot + filler * embedding.hidden)
 
     def forward(self, features: Tensor, frame_features: Tensor, visible: Tensor) -> Tensor:
-        """Features of landmarks and frame, as in `FrameView`, and bool [B, 33] -> [B, 36, d]."""
+        """Features of landmarks [B, 33, LANDMARK_FEATURES] and frame [B, 4], bool [B, 33] -> [B, 36, d]."""
         landmark = self.landmark(features.flatten(0, 1)).reshape(
             -1, NUM_LANDMARKS, len(self.hidden)
         )

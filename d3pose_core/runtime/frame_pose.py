@@ -76,7 +76,6 @@ class ToMeet:
     shown: Tensor  # [B, 1, 33] 1 where it may be compared, else 0
     sightings: FrameSightings
     inverse_size: Tensor  # [B, 1]
-    up: Tensor  # [B, 1, 3]
     read: tuple[Tensor, ...]  # [B, 256] of each correction's first layer
 
 
@@ -101,7 +100,7 @@ class PoseCheck(nn.Module):
             torch.cat([layer.weight[:, :OBSERVED_SIZE] for layer in reads]).T,
             torch.cat([layer.bias for layer in reads]),
         )
-        # Misses come by coordinate, [8, 33], where the layer was trained on [33, 8].
+        # Misses come by coordinate, [7, 33], where the layer was trained on [33, 7].
         columns = torch.arange(OBSERVED_SIZE, reads[0].in_features).view(NUM_LANDMARKS, -1)
         order = columns.T.flatten()
         self.read_misses = nn.ParameterList(constant(layer.weight[:, order].T) for layer in reads)
@@ -120,7 +119,6 @@ class PoseCheck(nn.Module):
             view.shown[:, None],
             view.sightings,
             1 / view.size,
-            view.up[:, None],
             self.read_observed(everything).split(self.width, 1),
         )
 
@@ -134,8 +132,7 @@ class PoseCheck(nn.Module):
         there = self.points(head(token), meet.inverse_size)
         miss = meet.landmarks - there
         likely, _ = believed(miss[:, :2], meet.sightings)
-        miss = torch.cat([miss, likely, meet.up @ there[:, 2:]], 1)
-        miss = miss.clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
+        miss = torch.cat([miss, likely], 1).clamp(-LARGEST_MISS, LARGEST_MISS) * meet.shown
         hidden = torch.addmm(meet.read[index], miss.flatten(1), self.read_misses[index])
         return self.write[index](functional.gelu(hidden))
 

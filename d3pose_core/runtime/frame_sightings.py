@@ -16,7 +16,7 @@ from d3pose_core.model.sightings import (
     SHARED,
     USUAL_MISS,
 )
-from d3pose_core.model.tokens import CERTAINTY, FIRST_RIVAL
+from d3pose_core.model.tokens import CERTAINTY
 from d3pose_core.skeleton import NUM_LANDMARKS, RIVALS
 
 _NEVER = 1e6  # the cost of a rival that is none
@@ -35,7 +35,7 @@ class FrameSightings:
 def sightings(features: Tensor) -> FrameSightings:
     """Of landmarks' features [B, 33, LANDMARK_FEATURES], zero where hidden."""
     planes = features.transpose(1, 2)  # [B, LANDMARK_FEATURES, 33]
-    own, rivals = planes[:, CERTAINTY : CERTAINTY + 1], planes[:, FIRST_RIVAL:]
+    own, rivals = planes[:, CERTAINTY : CERTAINTY + 1], planes[:, CERTAINTY + 1 :]
     rivals = rivals.reshape(-1, RIVALS, 3, NUM_LANDMARKS)
     certainty = rivals[:, :, 2]
     largest = 1 - 2 * LEAST_CERTAINTY

@@ -18,12 +18,11 @@ class FrameView:
     """See `tokens.Tokens` and `view.ViewCamera`; no time axis."""
 
     features: Tensor  # [B, 33, LANDMARK_FEATURES], zero where hidden
-    frame_features: Tensor  # [B, FRAME_FEATURES]
+    frame_features: Tensor  # [B, 4]
     visible: Tensor  # [B, 33] bool
     shown: Tensor  # [B, 33] the same, 1 or 0
     rotation: Tensor  # [B, 3, 3]
     size: Tensor  # [B, 1]
-    up: Tensor  # [B, 3]
     sightings: FrameSightings
 
 
@@ -46,11 +45,11 @@ class Look(nn.Module):
         fixed[[0, 4]] = 1
         self.entries = Affine(entries.to(like), fixed.to(like))
         rival = [1.0, 1.0, 0.0] * RIVALS
-        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 7 + rival).to(like))
+        self.by_size = constant(torch.tensor([1.0] * 3 + [0.0] * 6 + rival).to(like))
         rival = [0.0, 0.0, 1.0] * RIVALS
-        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 7 + rival).to(like))
+        self.scale = constant(torch.tensor([0.0] * 3 + [2.0] * 6 + rival).to(like))
         rival = [0.0] * (3 * RIVALS)
-        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 3 + [0.0] + rival).to(like))
+        self.offset = constant(torch.tensor([0.0] * 6 + [-1.0] * 3 + rival).to(like))
 
     def forward(
         self,
@@ -62,11 +61,10 @@ class Look(nn.Module):
         certainty: Tensor,
         rival_rays: Tensor,
         rival_certainty: Tensor,
-        up: Tensor,
         seen: Tensor,
         step_s: Tensor,
     ) -> FrameView:
-        """[B, 33, ...] each; `up` [B, 3]; `seen` bool and `step_s`, [B, 1] each."""
+        """[B, 33, ...] each; `seen` bool and `step_s`, [B, 1] each."""
         weight = visibility[:, self.core].clamp(0.1, 1.0)
         weight = (weight / weight.sum(-1, keepdim=True))[:, None]  # [B, 1, core]
         center = torch.where(seen, (weight @ rays[:, self.core])[:, 0], 0.0)
@@ -81,9 +79,7 @@ class Look(nn.Module):
 
         scale = self.by_size / size + self.scale  # [B, LANDMARK_FEATURES]
         confidences = torch.stack([visibility, presence, certainty], -1)
-        up = (up[:, None] @ rotation)[:, 0]
-        height = landmarks @ up[:, :, None]
-        parts = [rays, depth_hint[..., None], landmarks, confidences, height]
+        parts = [rays, depth_hint[..., None], landmarks, confidences]
         for rival, certain in zip(rivals, rival_certainty.split(1, 2), strict=True):
             there = torch.cat([rival - rays, certain], -1)
             parts.append(torch.where(certain > 0, there, 0.0))
@@ -92,10 +88,10 @@ class Look(nn.Module):
         visible = seen & (presence >= self.min_presence)
         features = torch.where(visible[..., None], features.clamp(-5, 5), 0.0)
         log_step = torch.log(step_s.clamp(1e-3, 10.0) * 30)
-        frame_features = torch.cat([center, size.log(), log_step, up], -1)
+        frame_features = torch.cat([center, size.log(), log_step], -1)
         shown = visible.to(features.dtype)
         return FrameView(
-            *(features, frame_features, visible, shown, rotation, size, up, sightings(features))
+            *(features, frame_features, visible, shown, rotation, size, sightings(features))
         )
 
     def _rotation(self, direction: Tensor) -> Tensor:

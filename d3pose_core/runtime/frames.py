@@ -32,7 +32,6 @@ def made_up_frame(people: int, random: torch.Generator) -> ObservationBatch:
         certainty=torch.rand(people, 1, NUM_LANDMARKS, generator=random),
         rival_rays=normal(0.1, NUM_LANDMARKS, RIVALS, 2),
         rival_certainty=some_rivals(people, 1, random),
-        up=some_up(people, 1, random),
         seen=torch.ones(people, 1, dtype=torch.bool),
         step_s=torch.full((people, 1), 1 / 30),
     )
@@ -77,7 +76,6 @@ def moving_people(people: int, frames: int, seed: int = 0) -> ObservationBatch:
         certainty=uniform(0.2, 1.0, people, frames, 33),
         rival_rays=rays[..., None, :] + apart,
         rival_certainty=some_rivals(people, frames, rng),
-        up=some_up(people, frames, rng),
         seen=torch.rand(people, frames, generator=rng) > 0.03,
         step_s=torch.full((people, frames), 1 / 30),
     )
@@ -89,14 +87,6 @@ def some_rivals(people: int, frames: int, random: torch.Generator) -> torch.Tens
     certainty = 0.05 * 15 ** torch.rand(shape, generator=random)
     there = torch.rand(shape, generator=random) < 0.3
     return torch.where(there, certainty, 0.0).sort(-1, descending=True).values
-
-
-def some_up(people: int, frames: int, random: torch.Generator) -> torch.Tensor:
-    """[people, frames, 3] of cameras that are about level; every second person's does not know."""
-    tilt = 0.2 * torch.randn(people, 1, 3, generator=random)
-    up = torch.nn.functional.normalize(torch.tensor([0.0, -1.0, 0.0]) + tilt, dim=-1)
-    known = torch.arange(people) % 2 == 0
-    return (up * known[:, None, None]).expand(-1, frames, -1).clone()
 
 
 def in_double(frame: ObservationBatch) -> ObservationBatch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from d3pose_core.configuration import options, read_mapping
 from d3pose_core.data.motions import SHARD_FPS, MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.data.tilt import UNKNOWN, with_tilt
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.compare import Network, evaluate, lookahead_frames, streaming_cost
 from d3pose_core.evaluation.comparison_table import write_comparison
@@ -129,8 +128,4 @@ def _test_sets(
         yield f"Foreign: {Path(shard).stem}", held_out_batches(people, body, config.sequences)
     for recording in config.rendered:
         rendered = RenderedSet.load(recording)
-        batches = [
-            replace(batch, observations=with_tilt(batch.observations, UNKNOWN))
-            for batch in rendered.batches(body)
-        ]
-        yield f"Rendered: {Path(recording).stem}", batches
+        yield f"Rendered: {Path(recording).stem}", rendered.batches(body)

@@ -22,7 +22,6 @@ from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import Simulator, TrainingBatch
-from d3pose_core.data.tilt import HALF, roughly_up, without_up
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.held_out import held_out_batches, score
 from d3pose_core.evaluation.reliability import calibrate, joint_errors, reliability
@@ -38,7 +37,6 @@ from d3pose_core.training.precision import in_bfloat16
 
 MOST_MISSING = 0.4
 UNRIVALLED = 0.1  # share of the windows, see `without_rivals`
-TILT_UNKNOWN = 0.5  # likewise, see `without_up`
 RESUMABLE_EVERY = 200  # steps: so much is lost at most where a run is interrupted
 
 
@@ -111,7 +109,7 @@ def train(config: TrainConfig) -> Path:
     held_out, rendered = [], None
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
-        held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences, tilt=HALF)
+        held_out = held_out_batches(unseen_people, cpu_body, config.validation_sequences)
         rendered = RenderedSet.load(*config.rendered) if config.rendered else None
     body = load_body(config.body, str(device))
     model = D3Pose(config.network)
@@ -174,7 +172,7 @@ def train(config: TrainConfig) -> Path:
                 kept = cast(D3Pose, copy.deepcopy(averaged.module)).cpu().eval()
                 scores = score(kept, held_out, cpu_body)
                 if rendered is not None:
-                    found = limb_scores(kept, rendered, cpu_body, tilt=HALF)
+                    found = limb_scores(kept, rendered, cpu_body)
                     scores |= {f"rendered_{name}": value for name, value in found.items()}
                 held = {f"held_out_{name}": value for name, value in scores.items()}
                 curves.add(step, {"seconds": spent, **running, **held})
@@ -241,8 +239,6 @@ def draw(
         windows = measured.sample(share, config.frames, simulator.rng)
         batch = TrainingBatch.cat([batch, windows])
     batch = without_rivals(batch, UNRIVALLED, simulator.rng)
-    seen = roughly_up(batch.observations, simulator.rng)
-    batch = replace(batch, observations=without_up(seen, TILT_UNKNOWN, simulator.rng))
     return with_landmarks_missing(batch, config.hidden, simulator.rng)
 
 

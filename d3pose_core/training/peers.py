@@ -21,7 +21,6 @@ from d3pose_core.body.model import BodyModel
 from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
-from d3pose_core.data.tilt import HALF
 from d3pose_core.evaluation.compare import evaluate
 from d3pose_core.evaluation.held_out import held_out_batches
 from d3pose_core.model.baselines import build_peer
@@ -107,7 +106,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
     simulator = Simulator(recorded, body, config.seed, config.realism)
     measured = MeasuredClips(config.measured, body, config.reposed) if config.measured else None
     unseen_people = MotionLibrary(config.motions, "val")
-    held_out = held_out_batches(unseen_people, body, config.validation_sequences, tilt=HALF)
+    held_out = held_out_batches(unseen_people, body, config.validation_sequences)
     device_body = load_body(config.body, str(device))
     curves = Curves(output)
     started = time.monotonic() - spent

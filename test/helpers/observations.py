@@ -3,7 +3,7 @@
 import torch
 
 from d3pose_core.model.tokens import ObservationBatch
-from d3pose_core.runtime.frames import some_rivals, some_up
+from d3pose_core.runtime.frames import some_rivals
 from d3pose_core.skeleton import RIVALS
 
 
@@ -27,5 +27,4 @@ def random_observations(people: int, frames: int, seed: int = 0) -> ObservationB
         step_s=0.01 + 0.05 * uniform(),
         rival_rays=normal(0.1, 33, RIVALS, 2),
         rival_certainty=some_rivals(people, frames, rng),
-        up=some_up(people, frames, rng),
     )
