@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Joints and meshes are float32: so far from the origin they lie on a grid of 1 mm, at 500 km one of 3 cm.
 FAR_M = 1e4
 _ROBOT_BASES = ("base_link", "base_footprint", "base_stabilized")
-# Few cameras are mounted so, and no training window was seen by one; in wrong frames many are.
+# Few cameras are mounted so; in wrong frames many are.
 _ODD_ROLL_DEG, _STEEP_DEG = 60.0, 60.0
 
 
@@ -80,9 +80,10 @@ class WorldStage:
         if abs(pitch_deg) > _STEEP_DEG or abs(roll_deg) < _ODD_ROLL_DEG:
             return ""
         return (
-            f"TF has the camera turned about its axis by {roll_deg:.0f} degrees in {self.target_frame}, "
-            "which the network is not told. If it is not mounted so: does z of target_frame point up (else "
-            "set target_frame_z: other), and are the images in an optical frame (x right, y down, z ahead)?"
+            f"TF has the camera turned about its axis by {roll_deg:.0f} degrees in {self.target_frame}: "
+            "which way is up is not taken from there. If the camera is not mounted so: does z of "
+            "target_frame point up (else set target_frame_z: other), and are the images in an optical frame "
+            "(x right, y down, z ahead)?"
         )
 
     def far_from_origin(self, camera: RigidTransform) -> str:
