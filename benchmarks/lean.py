@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +28,7 @@ from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.data.tilt import TILTS, UNKNOWN, known_up
-from d3pose_core.evaluation.held_out import free_run, held_out_batches, told_up
+from d3pose_core.evaluation.held_out import free_run, held_out_batches, turned_upright
 from d3pose_core.evaluation.metrics import mean_position_error_mm
 from d3pose_core.evaluation.robustness import CLEAR, facing
 from d3pose_core.lean import turn_upright
@@ -59,6 +58,10 @@ def main() -> None:
     parser.add_argument("--shares", nargs="*", type=float, default=[], help="with --tilt")
     parser.add_argument("--rendered", nargs="*", default=[], help="recordings")
     args = parser.parse_args()
+    if args.shares and args.tilt == UNKNOWN:
+        parser.error(
+            "--shares needs --tilt rough or exact: where up is not known, nothing is turned"
+        )
     torch.set_num_threads(1)
 
     body, model = load_body("free-low"), load_model(args.weights)
@@ -88,7 +91,7 @@ def _leans(
     for seed, batch in enumerate(batches):
         turn = look_at_rotation(project(batch.truth.pelvis))
         true = _upward(batch.truth.joints @ turn, JOINT_NAMES)
-        recovered = told_up(free_run(model, batch), batch, body, tilt, seed)
+        recovered = turned_upright(free_run(model, batch), batch, body, tilt, seed)
         ours = _upward(recovered.joints(body) @ turn, JOINT_NAMES)
         theirs = _upward(batch.observations.landmarks, LANDMARK_NAMES)
         length, angle = true.norm(dim=-1), facing(batch)
@@ -117,10 +120,12 @@ def _errors(
         turns = [turn_upright(joints, pelvis, up, share) for share in shares]
         found = [mean_position_error_mm(joints @ t.transpose(-1, -2), truth)[seen] for t in turns]
         errors.append(torch.stack(found))
-        axis = torch.nn.functional.normalize(_upward(truth, JOINT_NAMES), dim=-1)
-        sight = torch.nn.functional.normalize(batch.truth.pelvis, dim=-1)
-        along = (torch.linalg.cross(axis, batch.truth.up) * torch.linalg.cross(sight, axis)).sum(-1)
-        leaning.append((along.abs() > math.sin(math.radians(LEANING_DEG)))[seen])
+        axis, true_up = _upward(truth, JOINT_NAMES), batch.truth.up
+        across = torch.linalg.cross(batch.truth.pelvis, true_up)
+        across = torch.nn.functional.normalize(across, dim=-1)
+        along = (torch.linalg.cross(axis, true_up) * across).sum(-1)
+        lean = torch.rad2deg(torch.atan2(along, (axis * true_up).sum(-1)))
+        leaning.append((lean.abs() >= LEANING_DEG)[seen])
     all_errors, leans = torch.cat(errors, 1), torch.cat(leaning)
     lines = [
         f"{'share':>8s}{'MPJPE, mm':>11s}   leaning ({100 * float(leans.float().mean()):.0f} %)"

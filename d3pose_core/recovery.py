@@ -306,7 +306,7 @@ class MeshRecovery:
         stepped = time.perf_counter()
 
         places = self._places(prediction, view, tracks, stamp_s)
-        people = self._people(observed, prediction, view, places, intrinsics, up)
+        people = self._people(observed, prediction, view, places, intrinsics)
         known = [person for person in people if _is_finite(person)]
         self.not_finite = len(people) - len(known)
         if self.not_finite:
@@ -321,6 +321,9 @@ class MeshRecovery:
             if track.seen_s < stamp_s:
                 people += track.carried_on(stamp_s)
         people.sort(key=lambda person: person.track_id)
+        # What the next frame is compared with (`sides`) stays as it was seen.
+        if up is not None:
+            people = [_upright(person, up, intrinsics) for person in people]
         self.stage_times_ms.update(
             network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
         )
@@ -404,7 +407,6 @@ class MeshRecovery:
         view: ViewCamera,
         pelvis: Tensor,
         intrinsics: Intrinsics,
-        up: np.ndarray | None,
     ) -> list[RecoveredPerson]:
         """The network's answer in the optical frame, for the people who were seen."""
         rotations = out_of_view(prediction.rotations, view)[:, 0]
@@ -423,11 +425,6 @@ class MeshRecovery:
         # there.
         transl = pelvis - rest[:, 0]
         joints = self.body.joints_matrices(rotations, betas, transl)
-        if up is not None:
-            upwards = torch.tensor(up, dtype=joints.dtype, device=self.device)
-            turn = turn_upright(joints, pelvis, upwards)
-            rotations = torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], 1)
-            joints = pelvis[:, None] + (joints - pelvis[:, None]) @ turn.transpose(-1, -2)
         confidence = probability_within(prediction.log_variance[:, 0], CONFIDENT_WITHIN_M)
         pose = roma.rotmat_to_rotvec(rotations)
         sizes = torch.stack([stature, stature_std], -1)
@@ -483,6 +480,20 @@ def _direction(up: np.ndarray | None) -> np.ndarray | None:
             f"down: (0, -1, 0) for a level camera), or None if that is not known; got {up!r}"
         )
     return direction / length
+
+
+def _upright(person: RecoveredPerson, up: np.ndarray, intrinsics: Intrinsics) -> RecoveredPerson:
+    """`person` with a part of their lean along the line of sight turned back, see `lean`."""
+    joints = torch.from_numpy(person.joints)
+    turn = turn_upright(joints, joints[0], torch.from_numpy(up))
+    root = turn @ roma.rotvec_to_rotmat(torch.from_numpy(person.global_orient))
+    turned = (joints[0] + (joints - joints[0]) @ turn.T).numpy()
+    return replace(
+        person,
+        global_orient=roma.rotmat_to_rotvec(root).numpy(),
+        joints=turned,
+        joints_2d=intrinsics.project(turned).astype(np.float32),
+    )
 
 
 def _is_finite(person: RecoveredPerson) -> bool:

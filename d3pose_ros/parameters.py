@@ -157,9 +157,9 @@ class NodeParameters:
     )
     target_frame_z: str = _parameter(
         Z_AUTO,
-        "Where the z axis of target_frame points. up: people are given more upright than the picture alone "
-        "says, who lean along the line of sight. other. auto: up where the name says so (odom..., map..., "
-        "world..., base_link, base_footprint, base_stabilized; REP 105).",
+        "Whether the z axis of target_frame points up: if so, part of people's lean along the line of sight, "
+        "which one camera sees badly, is turned back. up, other, or auto: up where REP 105 says so by the "
+        "name (odom, map, world, also with _ and more behind; base_link, base_footprint, base_stabilized).",
         choices=(Z_AUTO, Z_UP, Z_OTHER),
     )
     tf_timeout_s: float = _parameter(

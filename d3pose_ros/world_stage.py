@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 # Joints and meshes are float32: so far from the origin they lie on a grid of 1 mm, at 500 km one of 3 cm.
 FAR_M = 1e4
-_ROBOT_BASES = ("base_link", "base_footprint", "base_stabilized")
+# REP 105's names, with what is often added; but for frames that look ahead or down (REP 103, MAVROS).
+_LEVEL = re.compile(r"(odom|map|world)(_.*)?|base_(link|footprint|stabilized)")
+_TILTED = re.compile(r"optical|camera|_(ned|frd)$")
 # Few cameras are mounted so; in wrong frames many are.
 _ODD_ROLL_DEG, _STEEP_DEG = 60.0, 60.0
 
@@ -72,15 +75,18 @@ class WorldStage:
         return camera.rotation[2] if self._z_is_up else None
 
     def odd_tilt(self, up: np.ndarray | None) -> str:
-        """What to do about a camera that TF has on its side or head; "" if it has not."""
+        """What to do about a camera that TF has on its side, head or back; "" if it has not."""
         if up is None:
             return ""
         x, y, z = up
         roll_deg, pitch_deg = np.degrees([np.arctan2(-x, -y), np.arcsin(np.clip(-z, -1, 1))])
-        if abs(pitch_deg) > _STEEP_DEG or abs(roll_deg) < _ODD_ROLL_DEG:
+        if pitch_deg > -_STEEP_DEG and (pitch_deg > _STEEP_DEG or abs(roll_deg) < _ODD_ROLL_DEG):
             return ""
+        odd = f"turned about its axis by {roll_deg:.0f} degrees"
+        if pitch_deg <= -_STEEP_DEG:
+            odd = f"looking up by {-pitch_deg:.0f} degrees"
         return (
-            f"TF has the camera turned about its axis by {roll_deg:.0f} degrees in {self.target_frame}: "
+            f"TF has the camera {odd} in {self.target_frame}: "
             "which way is up is not taken from there. If the camera is not mounted so: does z of "
             "target_frame point up (else set target_frame_z: other), and are the images in an optical frame "
             "(x right, y down, z ahead)?"
@@ -109,7 +115,5 @@ def z_is_up(frame_id: str, target_frame_z: str) -> bool:
     """Whether the z axis of a frame points up, by the parameter `target_frame_z`, see `NodeParameters`."""
     if target_frame_z != Z_AUTO:
         return target_frame_z == Z_UP
-    name = frame_id.rpartition("/")[2]
-    if name.endswith(("_ned", "_frd")):  # z points down: REP 103, MAVROS
-        return False
-    return name.startswith(("odom", "map", "world")) or name in _ROBOT_BASES
+    name = frame_id.rpartition("/")[2].lower()
+    return bool(_LEVEL.fullmatch(name)) and not _TILTED.search(name)

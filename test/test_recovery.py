@@ -361,16 +361,29 @@ def lean_deg(recovery, up: np.ndarray | None) -> float:
 def test_who_stands_before_a_tilted_camera_leans_in_it(recovery):
     """The same landmarks; a camera that looks up sees upright people lean away from it."""
     leans = [lean_deg(recovery, up_of_tilt(pitch, 0.0)) for pitch in (-8.0, 0.0, 8.0)]
-    assert leans[0] + 1 < leans[1] < leans[2] - 1
+    assert leans[0] + 0.5 < leans[1] < leans[2] - 0.5
 
 
 def test_the_parameters_are_turned_as_the_joints_are(recovery):
     (person,) = recovery.recover([standing_person(1)], 0.0, CAMERA, up_of_tilt(20.0, 5.0))
     recovery.reset()
     (as_seen,) = recovery.recover([standing_person(1)], 0.0, CAMERA)
-    assert np.abs(person.joints - as_seen.joints).max() > 0.05
+    assert np.abs(person.joints - as_seen.joints).max() > 0.02
     np.testing.assert_allclose(person.joints[0], as_seen.joints[0], atol=1e-5)
     rows = (person.global_orient, person.body_pose, person.betas, person.transl)
     joints = recovery.body.joints(*(torch.tensor(row)[None] for row in rows))[0].numpy()
     np.testing.assert_allclose(person.joints, joints, atol=1e-4)
     np.testing.assert_allclose(person.joints_2d, CAMERA.project(person.joints), atol=0.1)
+
+
+def test_what_the_next_frame_is_compared_with_stays_as_it_was_seen(recovery, observer):
+    """So that up changes nothing of what the network reads; and who is carried on is turned, too."""
+    told = recovery.another(recovery.observer)
+    for frame in range(3):
+        people = [standing_person(1)]
+        seen = recovery.recover(people, frame / 30, CAMERA)
+        turned = told.recover(people, frame / 30, CAMERA, up_of_tilt(20.0, 0.0))
+        np.testing.assert_array_equal(told._tracks[1].last.joints, seen[0].joints)
+        assert np.abs(turned[0].joints - seen[0].joints).max() > 0.02
+    (carried,) = told.recover([], 0.1, CAMERA, up_of_tilt(20.0, 0.0))
+    np.testing.assert_allclose(carried.joints, turned[0].joints, atol=1e-6)

@@ -183,11 +183,13 @@ def score(
     """
     seeds = itertools.count()
     return score_run(
-        lambda batch: told_up(run(model, batch), batch, body, tilt, next(seeds)), batches, body
+        lambda batch: turned_upright(run(model, batch), batch, body, tilt, next(seeds)),
+        batches,
+        body,
     )
 
 
-def told_up(
+def turned_upright(
     recovered: Recovered, batch: TrainingBatch, body: BodyModel, tilt: str, seed: int
 ) -> Recovered:
     """What becomes of it where the camera's tilt is known as `tilt` says, see `data.tilt.known_up`."""

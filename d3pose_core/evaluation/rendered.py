@@ -11,7 +11,7 @@ from d3pose_core.body.model import BodyModel
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.data.tilt import UNKNOWN
-from d3pose_core.evaluation.held_out import Recovered, free_run, told_up
+from d3pose_core.evaluation.held_out import Recovered, free_run, turned_upright
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
     mean_position_error_mm,
@@ -41,7 +41,7 @@ def limb_scores(
     """
     sums: dict[str, list[Tensor]] = {"mpjpe": [], "pa_mpjpe": [], "accel": [], "seen": []}
     for number, batch in enumerate(recorded.batches(body)):
-        joints = told_up(run(model, batch), batch, body, tilt, seed=number).joints(body)
+        joints = turned_upright(run(model, batch), batch, body, tilt, seed=number).joints(body)
         found, truth = (
             root_aligned(limbs, limbs[..., _HIPS, :].mean(-2))
             for limbs in (joints[..., _LIMBS, :], batch.truth.joints[..., _LIMBS, :])

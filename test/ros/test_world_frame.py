@@ -196,7 +196,7 @@ DOWN_30 = RigidTransform(
 )
 
 
-def test_the_network_is_told_how_the_camera_is_tilted(make_world_bench):
+def test_the_recovery_is_told_how_the_camera_is_tilted(make_world_bench):
     up = up_given(make_world_bench().start(), DOWN_30)
     np.testing.assert_allclose(up, [0.0, -np.cos(np.pi / 6), -0.5], atol=1e-6)
 
@@ -251,3 +251,5 @@ def test_a_camera_on_its_side_is_said(make_world_bench):
     looking_down = np.array([0.9, -0.1, -0.42])
     assert bench.node._pipeline.world.odd_tilt(looking_down / np.linalg.norm(looking_down)) != ""
     assert bench.node._pipeline.world.odd_tilt(np.array([0.1, 0.0, -0.995])) == "", "it looks down"
+    x_ahead = np.array([0.0, 0.0, 1.0])  # of a frame that is no optical one
+    assert "looking up by 90 degrees" in bench.node._pipeline.world.odd_tilt(x_ahead)
