@@ -242,7 +242,7 @@ class MeshRecovery:
             stamp_s: when it was taken, s. An earlier stamp than the last starts afresh.
             intrinsics: of this image.
             up: [3], against gravity, of any length, in the camera's optical frame; None: not known. How far
-                people lean towards the camera is hardly seen, and poses are better where this is known, see
+                people lean towards the camera is hardly seen: where this is known, a part is turned back, see
                 `lean`.
 
         Raises:

@@ -37,8 +37,8 @@ def add_tilt_options(parser: argparse.ArgumentParser) -> None:
         "--pitch",
         type=degrees,
         metavar="DEG",
-        help="how far the camera looks down: known, it makes poses better (default: not known; 0 where only "
-        "--roll is given)",
+        help="how far the camera looks down; known, it corrects how far people lean towards it (default: not "
+        "known; 0 where only --roll is given)",
     )
     parser.add_argument(
         "--roll",
