@@ -36,8 +36,8 @@ def turn_upright(joints: Tensor, sight: Tensor, up: Tensor, share: float = SHARE
         sight: [..., 3] from the camera to the person, of any length.
         up: [..., 3] against gravity, length 1, in the optical frame; zeros where that is not known: no turn.
     """
-    spine = joints[..., _SHOULDERS, :].mean(-2) - joints[..., _ANKLES, :].mean(-2)
-    axis = torch.nn.functional.normalize(spine, dim=-1)
+    body = joints[..., _SHOULDERS, :].mean(-2) - joints[..., _ANKLES, :].mean(-2)
+    axis = torch.nn.functional.normalize(body, dim=-1)
     sight = torch.nn.functional.normalize(sight, dim=-1)
     axis, sight, up = torch.broadcast_tensors(axis, sight, up.to(axis))
     # A lean along the line of sight is a turn about what is level and across it. The steeper the camera
@@ -45,7 +45,7 @@ def turn_upright(joints: Tensor, sight: Tensor, up: Tensor, share: float = SHARE
     across = torch.linalg.cross(sight, up)
     lean = (torch.linalg.cross(axis, up) * across).sum(-1, keepdim=True)
     upright = (axis * up).sum(-1, keepdim=True).clamp_min(0)
-    stretched = ((_length(spine) / _full_length(joints) - BENT) / (STRETCHED - BENT)).clamp(0, 1)
+    stretched = ((_length(body) / _full_length(joints) - BENT) / (STRETCHED - BENT)).clamp(0, 1)
     return roma.rotvec_to_rotmat(share * stretched * upright**FADING * lean * across)
 
 

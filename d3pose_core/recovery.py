@@ -322,8 +322,8 @@ class MeshRecovery:
                 people += track.carried_on(stamp_s)
         people.sort(key=lambda person: person.track_id)
         # What the next frame is compared with (`sides`) stays as it was seen.
-        if up is not None:
-            people = [_upright(person, up, intrinsics) for person in people]
+        if up is not None and people:
+            people = _upright(people, up, intrinsics)
         self.stage_times_ms.update(
             network=1e3 * (stepped - started), body=1e3 * (time.perf_counter() - stepped)
         )
@@ -482,18 +482,27 @@ def _direction(up: np.ndarray | None) -> np.ndarray | None:
     return direction / length
 
 
-def _upright(person: RecoveredPerson, up: np.ndarray, intrinsics: Intrinsics) -> RecoveredPerson:
-    """`person` with a part of their lean along the line of sight turned back, see `lean`."""
-    joints = torch.from_numpy(person.joints)
-    turn = turn_upright(joints, joints[0], torch.from_numpy(up))
-    root = turn @ roma.rotvec_to_rotmat(torch.from_numpy(person.global_orient))
-    turned = (joints[0] + (joints - joints[0]) @ turn.T).numpy()
-    return replace(
-        person,
-        global_orient=roma.rotmat_to_rotvec(root).numpy(),
-        joints=turned,
-        joints_2d=intrinsics.project(turned).astype(np.float32),
-    )
+def _upright(
+    people: list[RecoveredPerson], up: np.ndarray, intrinsics: Intrinsics
+) -> list[RecoveredPerson]:
+    """`people` with a part of their lean along the line of sight turned back, see `lean`."""
+    joints = torch.from_numpy(np.stack([person.joints for person in people]))
+    orient = torch.from_numpy(np.stack([person.global_orient for person in people]))
+    pelvis = joints[:, :1]
+    turn = turn_upright(joints, pelvis[:, 0], torch.from_numpy(up))
+    orient = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(orient))
+    joints = pelvis + (joints - pelvis) @ turn.transpose(-1, -2)
+    return [
+        replace(
+            person,
+            global_orient=own_orient,
+            joints=own_joints,
+            joints_2d=intrinsics.project(own_joints).astype(np.float32),
+        )
+        for person, own_orient, own_joints in zip(
+            people, orient.numpy(), joints.numpy(), strict=True
+        )
+    ]
 
 
 def _is_finite(person: RecoveredPerson) -> bool:

@@ -387,3 +387,5 @@ def test_what_the_next_frame_is_compared_with_stays_as_it_was_seen(recovery, obs
         assert np.abs(turned[0].joints - seen[0].joints).max() > 0.02
     (carried,) = told.recover([], 0.1, CAMERA, up_of_tilt(20.0, 0.0))
     np.testing.assert_allclose(carried.joints, turned[0].joints, atol=1e-6)
+    assert told.recover([], 0.1 + MEMORY_S, CAMERA, up_of_tilt(20.0, 0.0)) == []
+    assert told.recover([], 0.2 + 2 * MEMORY_S, CAMERA, up_of_tilt(20.0, 0.0)) == []
