@@ -28,12 +28,11 @@ from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch
 from d3pose_core.data.tilt import TILTS, UNKNOWN, known_up
-from d3pose_core.evaluation.held_out import free_run, held_out_batches, turned_upright
+from d3pose_core.evaluation.held_out import Recovered, free_run, held_out_batches, turned_upright
 from d3pose_core.evaluation.metrics import mean_position_error_mm
 from d3pose_core.evaluation.robustness import CLEAR, facing
 from d3pose_core.lean import turn_upright
 from d3pose_core.model.checkpoint import load_model
-from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.view import look_at_rotation, project
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
 
@@ -77,21 +76,22 @@ def main() -> None:
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
         print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
-        print(_table(*_leans(model, batches, body, args.tilt)), flush=True)
+        runs = [free_run(model, batch) for batch in batches]
+        print(_table(*_leans(runs, batches, body, args.tilt)), flush=True)
         if args.shares:
-            print(_errors(model, batches, body, args.tilt, args.shares), flush=True)
+            print(_errors(runs, batches, body, args.tilt, args.shares), flush=True)
 
 
 @torch.inference_mode()
 def _leans(
-    model: D3Pose, batches: Sequence[TrainingBatch], body: BodyModel, tilt: str
+    runs: Sequence[Recovered], batches: Sequence[TrainingBatch], body: BodyModel, tilt: str
 ) -> tuple[Tensor, ...]:
     """True, recovered and reported, [N] degrees, of the frames that count."""
     found = []
-    for seed, batch in enumerate(batches):
+    for seed, (run, batch) in enumerate(zip(runs, batches, strict=True)):
         turn = look_at_rotation(project(batch.truth.pelvis))
         true = _upward(batch.truth.joints @ turn, JOINT_NAMES)
-        recovered = turned_upright(free_run(model, batch), batch, body, tilt, seed)
+        recovered = turned_upright(run, batch, body, tilt, seed)
         ours = _upward(recovered.joints(body) @ turn, JOINT_NAMES)
         theirs = _upward(batch.observations.landmarks, LANDMARK_NAMES)
         length, angle = true.norm(dim=-1), facing(batch)
@@ -103,7 +103,7 @@ def _leans(
 
 @torch.inference_mode()
 def _errors(
-    model: D3Pose,
+    runs: Sequence[Recovered],
     batches: Sequence[TrainingBatch],
     body: BodyModel,
     tilt: str,
@@ -112,9 +112,8 @@ def _errors(
     """By share: MPJPE of the 24 joints over all frames, and over those of people who lean."""
     errors: list[Tensor] = []
     leaning: list[Tensor] = []
-    for seed, batch in enumerate(batches):
-        recovered, seen = free_run(model, batch), batch.observations.seen
-        joints, pelvis = recovered.joints(body), recovered.pelvis
+    for seed, (run, batch) in enumerate(zip(runs, batches, strict=True)):
+        joints, pelvis, seen = run.joints(body), run.pelvis, batch.observations.seen
         up = known_up(batch.truth.up, batch.observations.step_s, tilt, seed)
         truth = batch.truth.joints - batch.truth.joints[:, :, :1]
         turns = [turn_upright(joints, pelvis, up, share) for share in shares]

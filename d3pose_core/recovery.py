@@ -33,6 +33,7 @@ from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
 from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
+from d3pose_core.rigid import rotation_matrix, rotation_vector
 from d3pose_core.runtime import AUTO
 from d3pose_core.runtime.choice import StepRuntime, open_runtime
 from d3pose_core.sides import LOST_S, SideVotes, keep_sides
@@ -72,6 +73,24 @@ class RecoveredPerson:
     # Sole to crown, m: that of `betas`; and how sure it is (0 where it was given). Distances err alike.
     stature_m: float = float("nan")
     stature_std_m: float = float("nan")
+
+    def placed(self, pelvis: np.ndarray, root: np.ndarray) -> RecoveredPerson:
+        """The person with their pelvis joint at `pelvis` [3], m, and turned by `root` [3, 3] there.
+
+        The pixels `joints_2d` stay as they are.
+        """
+        old_pelvis = np.asarray(self.joints[0], np.float64)
+        old_root = rotation_matrix(np.asarray(self.global_orient, np.float64))
+        turn = root @ old_root.T
+        joints = pelvis + (np.asarray(self.joints, np.float64) - old_pelvis) @ turn.T
+        # SMPL's root turns the body about the pelvis joint, so where that joint rests stays in `transl`.
+        rest_pelvis = old_pelvis - np.asarray(self.transl, np.float64)
+        return replace(
+            self,
+            global_orient=rotation_vector(root).astype(np.float32),
+            transl=(pelvis - rest_pelvis).astype(np.float32),
+            joints=joints.astype(np.float32),
+        )
 
 
 @dataclass
@@ -487,22 +506,14 @@ def _upright(
 ) -> list[RecoveredPerson]:
     """`people` with a part of their lean along the line of sight turned back, see `lean`."""
     joints = torch.from_numpy(np.stack([person.joints for person in people]))
-    orient = torch.from_numpy(np.stack([person.global_orient for person in people]))
-    pelvis = joints[:, :1]
-    turn = turn_upright(joints, pelvis[:, 0], torch.from_numpy(up))
-    orient = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(orient))
-    joints = pelvis + (joints - pelvis) @ turn.transpose(-1, -2)
-    return [
-        replace(
-            person,
-            global_orient=own_orient,
-            joints=own_joints,
-            joints_2d=intrinsics.project(own_joints).astype(np.float32),
-        )
-        for person, own_orient, own_joints in zip(
-            people, orient.numpy(), joints.numpy(), strict=True
-        )
-    ]
+    turns = turn_upright(joints, joints[:, 0], torch.from_numpy(up)).double().numpy()
+    turned = []
+    for person, turn in zip(people, turns, strict=True):
+        root = turn @ rotation_matrix(np.asarray(person.global_orient, np.float64))
+        moved = person.placed(np.asarray(person.joints[0], np.float64), root)
+        pixels = intrinsics.project(moved.joints).astype(np.float32)
+        turned.append(replace(moved, joints_2d=pixels))
+    return turned
 
 
 def _is_finite(person: RecoveredPerson) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from d3pose_core.recovery import MEMORY_S, RecoveredPerson
-from d3pose_core.rigid import RigidTransform, rotation_matrix, rotation_vector
+from d3pose_core.rigid import RigidTransform, rotation_matrix
 from d3pose_core.root_motion import DEFAULT, RootMotion, RootMotionConfig
 from d3pose_core.skeleton import JOINT_NAMES
 
@@ -22,23 +22,7 @@ def into_frame(person: RecoveredPerson, camera: RigidTransform) -> RecoveredPers
     """
     pelvis = np.asarray(person.joints[0], np.float64)
     root = rotation_matrix(np.asarray(person.global_orient, np.float64))
-    return placed(person, camera.apply(pelvis), camera.rotation @ root)
-
-
-def placed(person: RecoveredPerson, pelvis: np.ndarray, root: np.ndarray) -> RecoveredPerson:
-    """`person` with their pelvis joint at `pelvis` [3], m, and turned by `root` [3, 3] there."""
-    old_pelvis = np.asarray(person.joints[0], np.float64)
-    old_root = rotation_matrix(np.asarray(person.global_orient, np.float64))
-    turn = root @ old_root.T
-    joints = pelvis + (np.asarray(person.joints, np.float64) - old_pelvis) @ turn.T
-    # SMPL's root turns the body about the pelvis joint, so where that joint rests stays in `transl`.
-    rest_pelvis = old_pelvis - np.asarray(person.transl, np.float64)
-    return dataclasses.replace(
-        person,
-        global_orient=rotation_vector(root).astype(np.float32),
-        transl=(pelvis - rest_pelvis).astype(np.float32),
-        joints=joints.astype(np.float32),
-    )
+    return person.placed(camera.apply(pelvis), camera.rotation @ root)
 
 
 @dataclasses.dataclass
@@ -86,11 +70,11 @@ class PeopleInWorld:
                 root = self._roots[person.track_id] = _Root(RootMotion(self.config), stamp_s)
             if person.observation_age_s > 0 and root.last is not None:
                 # Carried on without an observation: they stay in the world, not in the moving camera.
-                result.append(placed(person, *root.last))
+                result.append(person.placed(*root.last))
                 continue
             root.seen_s = stamp_s
             joints = np.asarray(person.joints, np.float64)
             rotation = rotation_matrix(np.asarray(person.global_orient, np.float64))
             root.last = root.motion(joints[0], rotation, joints[_ANKLES], camera, stamp_s)
-            result.append(placed(person, *root.last))
+            result.append(person.placed(*root.last))
         return result

@@ -86,10 +86,9 @@ class WorldStage:
         if pitch_deg <= -_STEEP_DEG:
             odd = f"looking up by {-pitch_deg:.0f} degrees"
         return (
-            f"TF has the camera {odd} in {self.target_frame}: "
-            "which way is up is not taken from there. If the camera is not mounted so: does z of "
-            "target_frame point up (else set target_frame_z: other), and are the images in an optical frame "
-            "(x right, y down, z ahead)?"
+            f"TF has the camera {odd} in {self.target_frame}: which way is up is not taken from there. If "
+            "the camera is not mounted so: does z of target_frame point up (else set target_frame_z: other), "
+            "and are the images in an optical frame (x right, y down, z ahead)?"
         )
 
     def far_from_origin(self, camera: RigidTransform) -> str:

@@ -68,12 +68,6 @@ class Recovered:
         )
         return joints.unflatten(0, self.rotations.shape[:2])
 
-    def upright(self, body: BodyModel, up: Tensor) -> Recovered:
-        """As `MeshRecovery` makes of it where `up` [B, T, 3] is known, see `lean`; zeros: it is not."""
-        rotations = self.rotations.clone()
-        rotations[:, :, 0] = turn_upright(self.joints(body), self.pelvis, up) @ rotations[:, :, 0]
-        return replace(self, rotations=rotations)
-
 
 # Turns a batch into what a network says of it.
 Run = Callable[[TrainingBatch], Recovered]
@@ -192,10 +186,14 @@ def score(
 def turned_upright(
     recovered: Recovered, batch: TrainingBatch, body: BodyModel, tilt: str, seed: int
 ) -> Recovered:
-    """What becomes of it where the camera's tilt is known as `tilt` says, see `data.tilt.known_up`."""
+    """As `MeshRecovery` turns people, where the camera's tilt is known as `tilt` says (`data.tilt`)."""
     if tilt == UNKNOWN:
         return recovered
-    return recovered.upright(body, known_up(batch.truth.up, batch.observations.step_s, tilt, seed))
+    up = known_up(batch.truth.up, batch.observations.step_s, tilt, seed)
+    rotations = recovered.rotations.clone()
+    turn = turn_upright(recovered.joints(body), recovered.pelvis, up)
+    rotations[:, :, 0] = turn @ rotations[:, :, 0]
+    return replace(recovered, rotations=rotations)
 
 
 @torch.inference_mode()

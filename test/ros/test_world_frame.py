@@ -228,12 +228,8 @@ def test_frames_whose_z_is_up_by_their_name(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "odom_ned",
-        "base_link_frd",
-        "earth",
-        "camera_link",
-        "base_camera_link",
-        "camera_optical_frame",
+        *("odom_ned", "map_NED", "base_link_frd", "earth", "camera_link", "base_camera_link"),
+        *("camera_optical_frame", "odom_camera_optical_frame", "mapping_camera", "worldview"),
     ],
 )
 def test_frames_whose_z_may_point_anywhere(name):
