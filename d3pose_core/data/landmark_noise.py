@@ -3,7 +3,8 @@
 The model follows measurements on rendered people (docs/observation_errors.md); its numbers are fitted,
 see `error_statistics.py`. In the order of the code: limbs and bodies taken the wrong way round, what can
 be seen, correlated errors whose size depends on part, sight, facing and apparent size, then the body
-model's landmarks replaced by BlazePose's own, the metric ones flattened, turned and scaled as a whole.
+model's landmarks replaced by BlazePose's own, the metric ones told less deep than they are, then flattened,
+turned and scaled as a whole.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from d3pose_core.data.random_processes import (
 from d3pose_core.data.rivals import draw_rivals
 from d3pose_core.data.sight import Sight, hidden_by_own_body, outside_image
 from d3pose_core.data.stance import PERSON_M, Stance, hats
+from d3pose_core.data.told_depth import with_told_depth
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
@@ -254,12 +256,13 @@ def _metric(
     defined = defined - defined[..., _HIPS, :].mean(-2, keepdim=True)
     if realism.errors == 0:
         return defined
-    flattened = torch.ones_like(defined[..., :1, :])
+    told = with_told_depth(defined, stance.facing, statistics.told_depth)
+    flattened = torch.ones_like(told[..., :1, :])
     flattened[..., 0, 2] = whole["log_slope"].exp()
     turn = torch.stack([whole[name] for name in ("pitch", "yaw", "roll")], -1)
     turn = roma.rotvec_to_rotmat(turn)
     metric = whole["log_size"].exp()[..., None, None] * (
-        (defined * flattened) @ turn.transpose(-1, -2)
+        (told * flattened) @ turn.transpose(-1, -2)
     )
     bias = (hats(stance.facing, FACING_KNOTS) @ statistics.bias.flatten(1)).unflatten(-1, (-1, 3))
     metric = metric + bias @ stance.axes.transpose(-1, -2) + errors

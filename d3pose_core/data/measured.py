@@ -5,6 +5,7 @@ The simulator knows the errors' statistics; these have the errors themselves, wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +28,11 @@ _LEAST_SEEN = 0.5
 _NEAREST_M = 0.3
 _DEPTH_SLOPE = 0.7  # of metric landmarks' depth on the true one, docs/observation_errors.md
 _ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
+_PACES = (0.7, 1.5)  # of the time between the frames
 
 
 class MeasuredClips:
-    """Draws windows of recordings by `tools.measure_landmarks`, half of them mirrored, all rolled."""
+    """Windows of recordings by `tools.measure_landmarks`: half of them mirrored, all rolled and paced."""
 
     def __init__(
         self, paths: Sequence[str | Path], body: BodyModel, reposed_share: float = 0.0
@@ -70,7 +72,10 @@ class MeasuredClips:
             which = torch.rand(batch, generator=rng) < self._reposed_share
             window = reposed(window, which, self._body, rng)
         window = mirrored(window, torch.rand(batch, generator=rng) < 0.5)
-        return rolled(window, _ROLL_RAD * torch.randn(batch, generator=rng))
+        window = rolled(window, _ROLL_RAD * torch.randn(batch, generator=rng))
+        slowest, fastest = (math.log(pace) for pace in _PACES)
+        pace = slowest + (fastest - slowest) * torch.rand(batch, generator=rng)
+        return paced(window, pace.exp())
 
 
 def reposed(
@@ -154,6 +159,12 @@ def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:
             up=(truth.up[:, :, None] @ back)[:, :, 0],
         ),
     )
+
+
+def paced(batch: TrainingBatch, factor: Tensor) -> TrainingBatch:
+    """Other frame rates, and slower or faster people: the time between frames times `factor` [B]."""
+    seen = batch.observations
+    return replace(batch, observations=replace(seen, step_s=seen.step_s * factor[:, None]))
 
 
 def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import torch
 
 from d3pose_core.body import load_body
-from d3pose_core.data.measured import mirrored, reposed
+from d3pose_core.data.measured import mirrored, paced, reposed
 from d3pose_core.model.view import look_at_rotation, project
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
 from test.helpers.motion_shard import simulated
@@ -32,6 +32,17 @@ def test_mirrored_people_are_seen_on_the_other_side(tmp_path):
         there = getattr(seen, field.name)
         assert torch.equal(getattr(found, field.name)[~which], there[~which]), field.name
         assert torch.equal(getattr(back, field.name), there), field.name
+
+
+def test_paced_people_take_their_time(tmp_path):
+    batch = simulated(tmp_path, frames=4)
+    factor = torch.linspace(0.5, 2, len(batch.observations.seen))
+    found = paced(batch, factor)
+    for window, times in enumerate(factor):
+        expected = batch.observations.step_s[window] * times
+        assert torch.equal(found.observations.step_s[window], expected)
+    assert torch.equal(found.observations.rays, batch.observations.rays)
+    assert found.truth is batch.truth
 
 
 def test_reposed_people_are_reported_with_the_errors_of_the_recorded(tmp_path):

@@ -28,12 +28,15 @@ from d3pose_core.data.landmark_noise import size_score
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.sight import Sight
 from d3pose_core.data.stance import PERSON_M, Stance, hats
+from d3pose_core.data.told_depth import depth_features, with_told_depth
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
 from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.memory import fit_loadings
 
 _WILD = 0.08  # image errors above it, in person heights, are mistakes rather than definitions
+_LOST = 0.05  # mean image error of the limbs, beyond which BlazePose looks at something else
+_RIDGE = 0.01  # of each feature's square
 _BOUND_M = 0.3  # metric errors beyond it count as this large in means
 _HEIGHT_FACTORS = 0.7, 2.5  # few of the recorded people are tiny
 _HARDEST = 1.6  # log; few clips are harder, and those are hardly seen
@@ -64,7 +67,9 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
     defined = definition @ stance.relative
     defined = defined - defined[..., 23:25, :].mean(-2, keepdim=True)
     reported = recorded.landmarks - recorded.landmarks[..., 23:25, :].mean(-2, keepdim=True)
-    turned, size, slope, metric = _as_whole(defined, reported, errors.usable)
+    told_depth = _told_depth(defined, reported, stance, errors)
+    told = with_told_depth(defined, stance.facing, told_depth)
+    turned, size, slope, metric = _as_whole(told, reported, errors.usable)
     bias = _bias(metric, stance, good & (recorded.sight != Sight.OUTSIDE))
     by_facing = torch.einsum("ctk,kle->ctle", hats(stance.facing, FACING_KNOTS), bias)
     metric = metric - by_facing @ stance.axes.transpose(-1, -2)
@@ -105,6 +110,7 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
     return ErrorStatistics(
         definition=definition,
         outside_pull=pull,
+        told_depth=told_depth,
         bias=bias,
         hint_slope=hint_slope,
         **tables,
@@ -181,11 +187,30 @@ def _outside_pull(
     return -pull, image - (pull[0] * beyond + pull[1] * beyond.sign())
 
 
+def _told_depth(defined: Tensor, reported: Tensor, stance: Stance, errors: Errors) -> Tensor:
+    """[300, 33]: reported depths by ridge regression on where the landmarks are, alike left and right.
+
+    Of frames in which BlazePose looks at the person; elsewhere its depths are errors.
+    """
+    mirror = torch.tensor([-1.0, 1.0, 1.0])
+    well = errors.usable & (errors.image_size[..., LIMBS].mean(-1) < _LOST)
+    product, answers = torch.zeros(()), torch.zeros(())
+    for clip, frames in enumerate(well):
+        there, facing = defined[clip][frames], stance.facing[clip][frames]
+        depth = reported[clip][frames][..., 2]
+        for places, depths in ((there, depth), (there[:, _MIRROR] * mirror, depth[:, _MIRROR])):
+            features = depth_features(places, facing)
+            product = product + features.T.double() @ features.double()
+            answers = answers + features.T.double() @ depths.double()
+    ridge = _RIDGE * product.diagonal() + 1e-9 * product.trace()
+    return torch.linalg.solve(product + ridge.diag(), answers).float()
+
+
 def _as_whole(
     true: Tensor, reported: Tensor, usable: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Turn [C, T, 3] rad, size [C, T] and slope of depth [C] of the whole body, and the rest."""
-    slope = torch.full((len(true),), 0.8)
+    slope = torch.ones(len(true))
     ones = torch.ones_like(slope)
     limbs_true, limbs = true[..., LIMBS, :], reported[..., LIMBS, :]
     for _ in range(4):
