@@ -1,4 +1,8 @@
-"""What of people's depths a landmark network tells: less of a lean or a bent trunk than of an arm."""
+"""What of people's depths a landmark network tells: it sees a part, and fills in what is usual.
+
+That is no noise, which would average out over landmarks and frames: where two poses look much alike, it tells
+the same of both.
+"""
 
 from __future__ import annotations
 

@@ -98,15 +98,11 @@ def test_errors_last_and_neighbours_share_them():
 
 
 @pytest.mark.usefixtures("no_flips")
-def test_depth_is_flattened_and_the_hint_follows_the_metric_depth():
-    truth = standing(PEOPLE, FRAMES)
-    relative = Stance.of(truth).relative[..., 2]
-    reports = reported(truth)
+def test_the_hint_follows_the_metric_depth():
+    reports = reported(standing(PEOPLE, FRAMES))
     depth, hint = reports.landmarks[..., 2], reports.depth_hint * DEPTH_M
     pair = torch.corrcoef(torch.stack([depth.flatten(), hint.flatten()]))
     assert pair[0, 1] > 0.9
-    slope = (depth * relative).sum((1, 2)) / relative.square().sum((1, 2))
-    assert 0.3 < float(slope.median()) < 1.3
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -1,0 +1,76 @@
+"""A part of people's depths is told, the same to the left as to the right."""
+
+import pytest
+import roma
+import torch
+
+from d3pose_core.body import load_body
+from d3pose_core.data.error_statistics import fitted_statistics
+from d3pose_core.data.stance import Stance
+from d3pose_core.data.told_depth import with_told_depth
+from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_NAMES
+from test.helpers.standing_people import DEPTH_M, reported, standing
+
+ARMS_DOWN_RAD = 1.2
+
+
+def person(turned: bool, **turns: float) -> torch.Tensor:
+    """Landmarks [1, 1, 33, 3] of a person with hanging arms, some joints turned about the body's x axis."""
+    local = torch.zeros(24, 3)
+    for side, sign in (("left", -1), ("right", 1)):
+        local[JOINT_NAMES.index(f"{side}_shoulder"), 2] = sign * ARMS_DOWN_RAD
+    rotations = roma.rotvec_to_rotmat(local)
+    for joint, radians in turns.items():
+        turn = roma.rotvec_to_rotmat(torch.tensor([radians, 0.0, 0.0]))
+        rotations[JOINT_NAMES.index(joint)] = turn @ rotations[JOINT_NAMES.index(joint)]
+    upright = torch.diag(torch.tensor([-1.0, -1.0, 1.0] if turned else [1.0, -1.0, -1.0]))
+    rotations[0] = upright @ rotations[0]
+    transl = torch.tensor([[0.0, 0.0, DEPTH_M]])
+    return load_body("free-low").landmarks_matrices(rotations[None], torch.zeros(1, 10), transl)[
+        None
+    ]
+
+
+def true_and_told(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Depths [33] about the mid-hip."""
+    stance = Stance.of(landmarks)
+    told = with_told_depth(stance.relative, stance.facing, fitted_statistics().told_depth)
+    assert torch.equal(told[..., :2], stance.relative[..., :2])
+    return stance.relative[0, 0, :, 2], told[0, 0, :, 2]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("turns", "moved"),
+    [
+        ({"pelvis": 0.3}, "left_shoulder"),
+        ({"pelvis": -0.3}, "left_shoulder"),
+        ({"spine1": 0.35}, "left_shoulder"),
+        ({"left_shoulder": -1.2}, "left_wrist"),
+        ({"left_hip": -0.6}, "left_ankle"),
+    ],
+)
+def test_a_part_of_each_movement_in_depth_is_told(turned, turns, moved):
+    landmark = LANDMARK_NAMES.index(moved)
+    before, after = (true_and_told(person(turned, **each)) for each in ({}, turns))
+    truly, told = (float(b[landmark] - a[landmark]) for a, b in zip(before, after, strict=True))
+    assert abs(truly) > 0.1
+    assert 0.2 < told / truly < 0.9
+
+
+def test_left_and_right_are_told_alike():
+    landmarks = person(False, left_shoulder=-1.2, right_hip=-0.4)
+    mirrored = landmarks[..., list(LANDMARK_MIRROR), :] * torch.tensor([-1.0, 1.0, 1.0])
+    _, told = true_and_told(landmarks)
+    _, other = true_and_told(mirrored)
+    torch.testing.assert_close(other, told[list(LANDMARK_MIRROR)], atol=1e-4, rtol=0)
+
+
+def test_reports_are_about_what_is_told():
+    truth = standing(80, 30)
+    _, told = true_and_told(truth[:1, :1])
+    reports = reported(truth)
+    seen = reports.landmarks[..., 2] - reports.landmarks[..., 23:25, 2].mean(-1, keepdim=True)
+    wanted = told - told[23:25].mean()
+    middle = seen[reports.seen].median(0).values
+    assert float(torch.corrcoef(torch.stack([middle, wanted]))[0, 1]) > 0.8
