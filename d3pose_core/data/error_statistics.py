@@ -53,6 +53,7 @@ SIZE_GRID = torch.arange(0, 3.751, 0.25)
 SIGNED_GRID = torch.arange(-3, 3.001, 0.5)
 FACING_KNOTS = torch.tensor([-1.0, 0.0, 1.0])  # from behind, from the side, from the front
 LOG_HEIGHT_KNOTS = torch.tensor([60.0, 100.0, 160.0, 270.0, 500.0]).log()  # px of 1.7 m
+LOG_IMAGE_ERROR_KNOTS = torch.tensor([0.01, 0.03, 0.06, 0.12, 0.24]).log()  # person heights
 IN_VIEW_KNOTS = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])  # share of the landmarks in the image
 
 
@@ -127,6 +128,8 @@ class ErrorStatistics(FittedNumbers):
     sizes: Tensor  # [K, G, 4, len(SIZE_GRID)] |error| of a clip of usual difficulty
     by_facing: Tensor  # [K, 3] factor of the errors' size
     by_height: Tensor  # [K, 5] factor of the errors' size, by the person's height in the image
+    by_image_error: Tensor  # [K, 5] factor of the errors' size, by the landmark's own image error
+    follows_image: Tensor  # [33] of an image error, how much the metric landmark is off with it
     whole_body: Tensor  # [7, len(SIGNED_GRID)] values of `WHOLE_BODY`
     confidence: Tensor  # [2, G, 4, len(SIGNED_GRID)] logits
     confidence_of_error: Tensor  # [2] correlation of `CONFIDENCES` with the size of the image error

@@ -25,6 +25,7 @@ from d3pose_core.data.error_statistics import (
     IN_VIEW_KNOTS,
     KIND_OF_ERROR,
     LOG_HEIGHT_KNOTS,
+    LOG_IMAGE_ERROR_KNOTS,
     WHOLE_BODY,
     ErrorStatistics,
     Latents,
@@ -146,7 +147,7 @@ def report_landmarks(
     pull = pull + statistics.outside_pull[1] * beyond.sign() * height
     rays = rays + moved / stance.distance[..., None, None] - realism.errors * pull
 
-    metric = _metric(defined, whole, errors[..., 2:5], stance, statistics, realism)
+    metric = _metric(defined, whole, errors, stance, statistics, realism)
     hint = statistics.hint_slope * metric[..., 2] + errors[..., 5]
     visibility, presence = _confidences(numbers, sight, statistics)
     image_error = (rays - meant_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
@@ -241,7 +242,24 @@ def _errors(
         [whole["log_image_difficulty"]] + [whole["log_metric_difficulty"]] * 3, -1
     )
     factor = (factor + difficulty).exp()  # [B, T, K]
-    return size * gauss.sign() * factor[..., None, _KIND]
+    errors = size * gauss.sign() * factor[..., None, _KIND]
+    by_image = image_error_factor(errors[..., :2], statistics.by_image_error)
+    return errors * by_image[..., _KIND]
+
+
+def image_error_factor(image: Tensor, by_image_error: Tensor) -> Tensor:
+    """Of the errors [..., K] of a landmark that is off by `image` [..., 2], person heights, in the image."""
+    size = image.norm(dim=-1).clamp_min(1e-6).log()
+    return (hats(size, LOG_IMAGE_ERROR_KNOTS) @ by_image_error.log().T).exp()
+
+
+def with_image_error(landmarks: Tensor, image: Tensor, share: Tensor) -> Tensor:
+    """Landmarks [..., 33, 3] m that are as far off as those in the image, by `image` [..., 33, 2] heights.
+
+    `share` [33]: of the image error, less that of the mid-hip.
+    """
+    off = PERSON_M * (image - image[..., _HIPS, :].mean(-2, keepdim=True))
+    return landmarks + torch.nn.functional.pad(share[:, None] * off, (0, 1))
 
 
 def _metric(
@@ -252,7 +270,7 @@ def _metric(
     statistics: ErrorStatistics,
     realism: Realism,
 ) -> Tensor:
-    """Metric landmarks [B, T, 33, 3] about their own mid-hip."""
+    """Metric landmarks [B, T, 33, 3] about their own mid-hip; `errors` [B, T, 33, ERRORS]."""
     defined = defined - defined[..., _HIPS, :].mean(-2, keepdim=True)
     if realism.errors == 0:
         return defined
@@ -265,7 +283,8 @@ def _metric(
         (told * flattened) @ turn.transpose(-1, -2)
     )
     bias = (hats(stance.facing, FACING_KNOTS) @ statistics.bias.flatten(1)).unflatten(-1, (-1, 3))
-    metric = metric + bias @ stance.axes.transpose(-1, -2) + errors
+    metric = metric + bias @ stance.axes.transpose(-1, -2) + errors[..., 2:5]
+    metric = with_image_error(metric, errors[..., :2], statistics.follows_image)
     return metric - metric[..., _HIPS, :].mean(-2, keepdim=True)
 
 

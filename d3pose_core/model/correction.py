@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from d3pose_core.model.dropout import WindowDropout
 from d3pose_core.model.sightings import believed
 from d3pose_core.model.skeleton_points import SkeletonPoints
 from d3pose_core.model.tokens import CERTAINTY, FRAME_FEATURES, LANDMARK_FEATURES, Tokens
@@ -68,7 +67,6 @@ class Correction(nn.Module):
         self.write = nn.Linear(_HIDDEN_WIDTH, dim)
         nn.init.zeros_(self.write.weight)  # begins by changing nothing
         nn.init.zeros_(self.write.bias)
-        self.dropout = WindowDropout()
 
     def forward(
         self,
@@ -83,8 +81,7 @@ class Correction(nn.Module):
                 `decoder.PoseHead`. No gradient flows back into it: it is trained on the truth.
         """
         miss = misses(guess, seen, skeleton).flatten(2)
-        read = self.read_embed(torch.cat([seen.features, miss], -1))
-        return self.write(self.dropout(nn.functional.gelu(read)))
+        return self.write(nn.functional.gelu(self.read_embed(torch.cat([seen.features, miss], -1))))
 
 
 def pelvis_of_place(place: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:

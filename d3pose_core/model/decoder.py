@@ -20,7 +20,6 @@ from d3pose_core.model.attention import (
 )
 from d3pose_core.model.config import D3PoseConfig
 from d3pose_core.model.correction import Correction, Observed
-from d3pose_core.model.dropout import WindowDropout
 from d3pose_core.model.skeleton_points import SkeletonPoints
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.skeleton import NUM_JOINTS
@@ -101,7 +100,6 @@ class DecoderBlock(nn.Module):
         sizes = (config.decoder_dim, config.decoder_heads, config.decoder_frames)
         self.self_attention = PastAttention(*sizes)
         self.cross_attention = PastAttention(*sizes)
-        self.dropout = WindowDropout()
         self.feed_forward = FeedForward(config.decoder_dim, config.mlp_ratio)
 
     def forward(
@@ -115,12 +113,12 @@ class DecoderBlock(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens [B, T, d] after the block, and the caches of self- and cross-attention."""
         attended, self_cache = self.self_attention(x, x, cache[0], elapsed, self_allowed)
-        x = x + self.dropout(attended)
+        x = x + attended
         attended, cross_cache = self.cross_attention(
             x, stage_tokens, cache[1], elapsed, cross_allowed
         )
-        x = x + self.dropout(attended)
-        return x + self.dropout(self.feed_forward(x)), self_cache, cross_cache
+        x = x + attended
+        return x + self.feed_forward(x), self_cache, cross_cache
 
 
 class Decoder(nn.Module):

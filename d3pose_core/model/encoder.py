@@ -20,7 +20,6 @@ from d3pose_core.model.attention import (
     past_windows,
 )
 from d3pose_core.model.config import LANDMARK_SLOTS, D3PoseConfig
-from d3pose_core.model.dropout import WindowDropout
 from d3pose_core.model.timeline import Timeline
 from d3pose_core.model.tokens import FRAME_FEATURES, LANDMARK_FEATURES, Tokens, slot_index
 
@@ -72,7 +71,6 @@ class WindowBlock(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.project = nn.Linear(dim, dim)
-        self.dropout = WindowDropout()
         self.feed_forward = FeedForward(dim, mlp_ratio)
         self.time_bias = TimeBias(heads)
         self.slot_bias = nn.Parameter(torch.zeros(heads, window, window))
@@ -121,8 +119,8 @@ class WindowBlock(nn.Module):
         out = masked_attention(q, split(k, span), split(v, span), bias, allowed)
         out = out.unflatten(4, (chunk, self.window)).permute(0, 1, 4, 2, 5, 3, 6)
         out = out.reshape(batch, runs * chunk, slots, dim)[:, :new]
-        x = x + torch.roll(self.dropout(self.project(out)), self.shift, 2)
-        return x + self.dropout(self.feed_forward(x)), kv[:, new:]
+        x = x + torch.roll(self.project(out), self.shift, 2)
+        return x + self.feed_forward(x), kv[:, new:]
 
     def _bias_and_mask(
         self, age: Tensor, visible: Tensor, chunk: int, runs: int

@@ -49,7 +49,6 @@ class TrainConfig:
     warmup_steps: int = 100
     cooldown: float = 0.5  # the last part of the run, in which the rate falls to nothing
     weight_decay: float = 0.02
-    dropout: float = 0.0  # share of the channels that a window does without (model.dropout)
     # The decoder reads its own outputs in this share of the windows, reached gradually: nothing before
     # the part `own_outputs_from` of the run, all of it a fifth of the run later. At first they are noise.
     own_outputs: float = 0.9
@@ -77,8 +76,6 @@ class TrainConfig:
         for name in ("measured_share", "reposed", "hidden", "easier", "flipping", "own_outputs"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is a share, from 0 to 1, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.measured and not 0 < round(self.batch * self.measured_share) < self.batch:
             raise InputError(
                 f"measured_share {self.measured_share} of {self.batch} windows a step must leave at least "

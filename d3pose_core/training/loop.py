@@ -29,7 +29,6 @@ from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model, load_notes, save_model
 from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import encode_feedback
-from d3pose_core.model.dropout import set_dropout
 from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.curves import Curves
 from d3pose_core.training.losses import pose_losses, shift, total_loss, true_past
@@ -118,7 +117,6 @@ def train(config: TrainConfig) -> Path:
         start_from(model, load_model(config.initial_weights))
     if config.network.corrections:
         model.decoder.skeleton.use_body(cpu_body)
-    set_dropout(model, config.dropout)
     model.to(device)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay))
     optimizer = Optimizer(
@@ -142,9 +140,7 @@ def train(config: TrainConfig) -> Path:
         while step < config.steps:
             optimizer.set_rate(rate_factor(step, config))
             # A seed for each step and process, so that a resumed run goes on as if never stopped.
-            seed = (config.seed * 10**6 + step) * processes + rank
-            simulator.rng.manual_seed(seed)
-            torch.manual_seed(seed)  # of the dropout
+            simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
             batch = draw(simulator, measured, config).to(device)
             ramp = (step / config.steps - config.own_outputs_from) / 0.2
             losses = training_losses(

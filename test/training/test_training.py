@@ -67,10 +67,10 @@ def test_training_learns_to_recover_made_up_people(config_file, tmp_path):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(config_file, tmp_path):
     whole = tmp_path / "whole"
-    train(TrainConfig.load(config_file(output=str(whole), dropout=0.2)))
+    train(TrainConfig.load(config_file(output=str(whole))))
     parts = tmp_path / "parts"
     # Stop after the checkpoint at step 2 as a kill would: the schedule knows the whole length.
-    config = TrainConfig.load(config_file(output=str(parts), dropout=0.2))
+    config = TrainConfig.load(config_file(output=str(parts)))
     with pytest.MonkeyPatch.context() as patch:
         import d3pose_core.training.loop as loop
 

@@ -18,13 +18,14 @@ from d3pose_core.data.error_statistics import (
     KIND_OF_ERROR,
     KINDS,
     LOG_HEIGHT_KNOTS,
+    LOG_IMAGE_ERROR_KNOTS,
     SIGNED_GRID,
     SIZE_GRID,
     WHOLE_BODY,
     ErrorStatistics,
     group_of_landmark,
 )
-from d3pose_core.data.landmark_noise import size_score
+from d3pose_core.data.landmark_noise import image_error_factor, size_score, with_image_error
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.sight import Sight
 from d3pose_core.data.stance import PERSON_M, Stance, hats
@@ -73,11 +74,15 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
     bias = _bias(metric, stance, good & (recorded.sight != Sight.OUTSIDE))
     by_facing = torch.einsum("ctk,kle->ctle", hats(stance.facing, FACING_KNOTS), bias)
     metric = metric - by_facing @ stance.axes.transpose(-1, -2)
+    follows_image = _follows_image(metric, image, good)
+    metric = with_image_error(metric, image, -follows_image)
     hint = recorded.depth_hint * errors.distance[..., None]
     hint_slope = _slope(reported[..., 2][errors.usable], hint[errors.usable])
     hint = hint - hint_slope * reported[..., 2]
 
     left = torch.cat([image, metric, hint[..., None]], -1)
+    by_image_error = _by_image_error(left, good)
+    left = left / image_error_factor(image, by_image_error)[..., torch.tensor(KIND_OF_ERROR)]
     height = (PERSON_M * recorded.camera[:, None, 1] / errors.distance).log()
     cells = group_of_landmark() * len(Sight) + recorded.sight.long()
     left_over, tables = _tables(left, good, cells, stance.facing, height)
@@ -114,6 +119,8 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
         bias=bias,
         hint_slope=hint_slope,
         **tables,
+        by_image_error=by_image_error,
+        follows_image=follows_image,
         whole_body=whole_tables,
         confidence=confidence,
         confidence_of_error=of_error,
@@ -242,6 +249,31 @@ def _moving_sum(values: Tensor) -> Tensor:
     frames = torch.arange(values.shape[1])
     last = (frames + _TOGETHER + 1).clamp_max(values.shape[1])
     return padded[:, last] - padded[:, (frames - _TOGETHER).clamp_min(0)]
+
+
+def _follows_image(metric: Tensor, image: Tensor, good: Tensor) -> Tensor:
+    """[33] slope of metric errors across the line of sight on image errors, alike left and right."""
+    image = image.clamp(-_BOUND_M, _BOUND_M)
+    off = with_image_error(torch.zeros_like(metric), image, torch.ones(NUM_LANDMARKS))[..., :2]
+    known = good[..., None] & good[..., 23:25].all(-1)[..., None, None]
+    metric = metric[..., :2].clamp(-_BOUND_M, _BOUND_M)
+    both = (off * metric * known).sum((0, 1, 3)), (off.square() * known).sum((0, 1, 3))
+    product, square = (sums + sums[_MIRROR] for sums in both)
+    return product / square.clamp_min(1e-9)
+
+
+def _by_image_error(left: Tensor, good: Tensor) -> Tensor:
+    """[K, 5] how much larger errors of a kind are, the further off the landmark is in the image."""
+    kind = torch.tensor(KIND_OF_ERROR)
+    size = left[..., :2].norm(dim=-1).clamp_min(1e-6).log()
+    nearest = hats(size, LOG_IMAGE_ERROR_KNOTS).argmax(-1)
+    out = torch.ones(len(KINDS), len(LOG_IMAGE_ERROR_KNOTS))
+    for k in range(1, len(KINDS)):
+        errors = left[..., kind == k].abs()
+        usual = errors[good].median()
+        for knot in range(len(LOG_IMAGE_ERROR_KNOTS)):
+            out[k, knot] = errors[good & (nearest == knot)].median() / usual
+    return out
 
 
 def _bias(metric: Tensor, stance: Stance, good: Tensor) -> Tensor:
