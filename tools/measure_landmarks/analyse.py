@@ -14,8 +14,10 @@ from d3pose_core.skeleton import LANDMARK_NAMES
 from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.offsets import landmark_offsets
 from tools.measure_landmarks.rivals import rival_errors
+from tools.measure_landmarks.told import depth_left
 
 _PERCENTILES = (0.5, 0.9, 0.99)
+_ASTRAY = 0.06  # image error of a limb, person heights
 
 
 def print_tables(recorded: RenderedSet) -> None:
@@ -139,6 +141,15 @@ def _metric_errors(recorded: RenderedSet, errors: Errors) -> None:
                 print(
                     f"{facing:6s} {name:8s} {size}   {values[:, 2].mean():+6.1f} {len(values):7d}"
                 )
+    astray = (errors.image_size[..., LIMBS] > _ASTRAY).sum(-1)
+    for few, many in ((0, 0), (1, 2), (3, 4), (5, 7), (8, len(LIMBS))):
+        frames = errors.usable & (astray >= few) & (astray <= many)
+        values = 1000 * errors.metric[..., LIMBS, :][frames]
+        if len(values):
+            size = "  ".join(f"{v:6.1f}" for v in values.abs().mean((0, 1)).tolist())
+            share = len(values) / int(errors.usable.sum())
+            name = f"{few}..{many} of them {_ASTRAY:.0%} astray in the image"
+            print(f"{name}: {size}   of {share:.2f} of the frames")
 
 
 def _depth_range(recorded: RenderedSet, errors: Errors) -> None:
@@ -166,6 +177,10 @@ def _depth_range(recorded: RenderedSet, errors: Errors) -> None:
     observed = recorded.landmarks[..., LIMBS, :][errors.usable].square().sum((-2, -1)).sqrt()
     ratio = observed / truth[errors.usable].square().sum((-2, -1)).sqrt()
     print(f"size of the body, reported / true, 10/50/90 %: {_quantiles(ratio, (0.1, 0.5, 0.9))}")
+    left = 1000 * depth_left(recorded, errors).abs().mean()
+    print(
+        f"what a regression on all of a frame's report misses their depth by, mean: {left:.0f} mm"
+    )
 
 
 def _slope(x: Tensor, y: Tensor) -> str:

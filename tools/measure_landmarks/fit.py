@@ -34,10 +34,9 @@ from d3pose_core.model.view import project
 from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
 from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.memory import fit_loadings
+from tools.measure_landmarks.told import looks_at_the_person, normal_equations, ridge_of
 
 _WILD = 0.08  # image errors above it, in person heights, are mistakes rather than definitions
-_LOST = 0.05  # mean image error of the limbs, beyond which BlazePose looks at something else
-_RIDGE = 0.01  # of each feature's square
 _BOUND_M = 0.3  # metric errors beyond it count as this large in means
 _HEIGHT_FACTORS = 0.7, 2.5  # few of the recorded people are tiny
 _HARDEST = 1.6  # log; few clips are harder, and those are hardly seen
@@ -200,17 +199,14 @@ def _told_depth(defined: Tensor, reported: Tensor, stance: Stance, errors: Error
     Of frames in which BlazePose looks at the person; elsewhere its depths are errors.
     """
     mirror = torch.tensor([-1.0, 1.0, 1.0])
-    well = errors.usable & (errors.image_size[..., LIMBS].mean(-1) < _LOST)
     product, answers = torch.zeros(()), torch.zeros(())
-    for clip, frames in enumerate(well):
+    for clip, frames in enumerate(looks_at_the_person(errors)):
         there, facing = defined[clip][frames], stance.facing[clip][frames]
         depth = reported[clip][frames][..., 2]
         for places, depths in ((there, depth), (there[:, _MIRROR] * mirror, depth[:, _MIRROR])):
-            features = depth_features(places, facing)
-            product = product + features.T.double() @ features.double()
-            answers = answers + features.T.double() @ depths.double()
-    ridge = _RIDGE * product.diagonal() + 1e-9 * product.trace()
-    return torch.linalg.solve(product + ridge.diag(), answers).float()
+            part = normal_equations(depth_features(places, facing), depths)
+            product, answers = product + part[0], answers + part[1]
+    return ridge_of(product, answers)
 
 
 def _as_whole(
