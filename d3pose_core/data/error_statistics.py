@@ -120,9 +120,7 @@ class ErrorStatistics(FittedNumbers):
 
     definition: Tensor  # [33, 33] BlazePose's landmarks as combinations of the true ones
     outside_pull: Tensor  # [2] landmarks outside are drawn inwards: share of the way, and beyond it
-    told_depth: (
-        Tensor  # [300, 33] the metric landmarks' depth from the true ones, see `told_depth.py`
-    )
+    told_depth: Tensor  # [300, 33] metric landmarks' depths from `told_depth.depth_features`
     bias: Tensor  # [3, 33, 3] m, metric, by facing, to the trunk's left, up and forward
     hint_slope: Tensor  # [] depth hint at the person's distance over the reported metric depth
     sizes: Tensor  # [K, G, 4, len(SIZE_GRID)] |error| of a clip of usual difficulty

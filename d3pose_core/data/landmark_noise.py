@@ -2,9 +2,9 @@
 
 The model follows measurements on rendered people (docs/observation_errors.md); its numbers are fitted,
 see `error_statistics.py`. In the order of the code: limbs and bodies taken the wrong way round, what can
-be seen, correlated errors whose size depends on part, sight, facing and apparent size, then the body
-model's landmarks replaced by BlazePose's own, the metric ones told less deep than they are, then flattened,
-turned and scaled as a whole.
+be seen, correlated errors whose size depends on part, sight, facing, apparent size and, in metres, on the
+image error, then the body model's landmarks replaced by BlazePose's own. The metric ones have the depths that
+BlazePose tells of them, are flattened, turned and scaled as a whole, and follow the image errors.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from d3pose_core.data.random_processes import (
 )
 from d3pose_core.data.rivals import draw_rivals
 from d3pose_core.data.sight import Sight, hidden_by_own_body, outside_image
-from d3pose_core.data.stance import PERSON_M, Stance, hats
-from d3pose_core.data.told_depth import with_told_depth
+from d3pose_core.data.stance import HIPS, PERSON_M, Stance, hats
+from d3pose_core.data.told_depth import as_told
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import LANDMARK_NAMES, NUM_LANDMARKS
@@ -61,6 +61,7 @@ LOST_LIMB_SHARE, LOST_LIMB_S = 0.05, 0.8
 LOST_LEGS_SHARE, LOST_LEGS_S = 0.06, 5.0
 
 EASIEST = 0.2
+FURTHEST_M = 0.4  # metric landmarks follow image errors no further: limbs are only so long
 
 _LIMBS = {
     (side, limb): [LANDMARK_NAMES.index(f"{side}_{part}") for part in parts]
@@ -70,7 +71,6 @@ _LIMBS = {
         "leg": ("knee", "ankle", "heel", "foot_index"),
     }.items()
 }
-_HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
 _GROUP = group_of_landmark()
 _KIND = torch.tensor(KIND_OF_ERROR)
 _USUAL = 3  # column of `SIZE_GRID` near the median
@@ -105,6 +105,7 @@ def report_landmarks(
     statistics = realism.statistics or fitted_statistics()
     stance = Stance.of(truth)
     true_rays = rays = project(truth)
+    told_depth = as_told(stance.relative, stance.facing, statistics)[..., 2]
     half_size = torch.stack([cameras.half_width, cameras.half_height], -1)
     if covered is None:
         covered = _lost_limbs(times_s, rng)
@@ -119,10 +120,11 @@ def report_landmarks(
     if realism.errors > 0:
         order, depth = mistaken_sides(stance.facing, times_s, statistics, rng, realism.flipping)
         mistaken = order != torch.arange(NUM_LANDMARKS)
-        rays, beyond, relative, sight = (
-            _reordered(x, order) for x in (rays, beyond, stance.relative, sight)
+        rays, beyond, relative, sight, told_depth = (
+            _reordered(x, order) for x in (rays, beyond, stance.relative, sight, told_depth)
         )
         relative = torch.cat([relative[..., :2], relative[..., 2:] * depth[..., None, None]], -1)
+        told_depth = told_depth * depth[..., None]
         stance = Stance.of_relative(relative, stance.distance)
 
     meant_rays = rays  # where a landmark ought to be that is taken for the other side's, if it is
@@ -135,6 +137,8 @@ def report_landmarks(
         draw = torch.rand(2, len(truth), generator=rng)
         factor = torch.where(draw[0] < realism.easier, EASIEST ** draw[1], 1.0)
         errors = errors * factor[:, None, None, None]
+    by_image = image_error_factor(errors[..., :2], statistics.by_image_error)
+    errors = errors * by_image[..., _KIND]
     defined = stance.relative
     if realism.definition:
         offset = (statistics.definition - torch.eye(NUM_LANDMARKS)) @ stance.relative
@@ -145,9 +149,13 @@ def report_landmarks(
     height = (PERSON_M / stance.distance)[..., None, None]  # of the person, in rays
     pull = statistics.outside_pull[0] * beyond
     pull = pull + statistics.outside_pull[1] * beyond.sign() * height
-    rays = rays + moved / stance.distance[..., None, None] - realism.errors * pull
+    pull = realism.errors * pull
+    rays = rays + moved / stance.distance[..., None, None] - pull
 
-    metric = _metric(defined, whole, errors, stance, statistics, realism)
+    image = errors[..., :2] - pull / height
+    metric = _metric(
+        defined, told_depth, whole, errors[..., 2:5], image, stance, statistics, realism
+    )
     hint = statistics.hint_slope * metric[..., 2] + errors[..., 5]
     visibility, presence = _confidences(numbers, sight, statistics)
     image_error = (rays - meant_rays).norm(dim=-1) * stance.distance[..., None] / PERSON_M
@@ -221,7 +229,7 @@ def _errors(
     statistics: ErrorStatistics,
     rng: torch.Generator,
 ) -> Tensor:
-    """[B, T, 33, ERRORS] of each landmark, see `KIND_OF_ERROR`."""
+    """[B, T, 33, ERRORS] of each landmark, see `KIND_OF_ERROR`, but for the factor by the image error."""
     gauss = numbers[..., Latents.errors].unflatten(-1, (NUM_LANDMARKS, ERRORS))
     cell = _GROUP * len(Sight) + sight  # [B, T, 33]
     sizes = statistics.sizes.flatten(0, 2)
@@ -242,9 +250,7 @@ def _errors(
         [whole["log_image_difficulty"]] + [whole["log_metric_difficulty"]] * 3, -1
     )
     factor = (factor + difficulty).exp()  # [B, T, K]
-    errors = size * gauss.sign() * factor[..., None, _KIND]
-    by_image = image_error_factor(errors[..., :2], statistics.by_image_error)
-    return errors * by_image[..., _KIND]
+    return size * gauss.sign() * factor[..., None, _KIND]
 
 
 def image_error_factor(image: Tensor, by_image_error: Tensor) -> Tensor:
@@ -254,27 +260,35 @@ def image_error_factor(image: Tensor, by_image_error: Tensor) -> Tensor:
 
 
 def with_image_error(landmarks: Tensor, image: Tensor, share: Tensor) -> Tensor:
-    """Landmarks [..., 33, 3] m that are as far off as those in the image, by `image` [..., 33, 2] heights.
+    """Landmarks [..., 33, 3] m that are off as those in the image are, by `image` [..., 33, 2] heights.
 
-    `share` [33]: of the image error, less that of the mid-hip.
+    `share` [33]: of the image error less that of the mid-hip, up to `FURTHEST_M`.
     """
-    off = PERSON_M * (image - image[..., _HIPS, :].mean(-2, keepdim=True))
+    off = PERSON_M * (image - image[..., HIPS, :].mean(-2, keepdim=True))
+    off = off.clamp(-FURTHEST_M, FURTHEST_M)
     return landmarks + torch.nn.functional.pad(share[:, None] * off, (0, 1))
 
 
 def _metric(
     defined: Tensor,
+    told_depth: Tensor,
     whole: dict[str, Tensor],
     errors: Tensor,
+    image: Tensor,
     stance: Stance,
     statistics: ErrorStatistics,
     realism: Realism,
 ) -> Tensor:
-    """Metric landmarks [B, T, 33, 3] about their own mid-hip; `errors` [B, T, 33, ERRORS]."""
-    defined = defined - defined[..., _HIPS, :].mean(-2, keepdim=True)
+    """Metric landmarks [B, T, 33, 3] about their own mid-hip.
+
+    Args:
+        defined: [B, T, 33, 3] m, BlazePose's landmarks; told_depth: [B, T, 33] m of them.
+        errors: [B, T, 33, 3] m; image: [B, T, 33, 2] by how much landmarks are off there, person heights.
+    """
+    defined = defined - defined[..., HIPS, :].mean(-2, keepdim=True)
     if realism.errors == 0:
         return defined
-    told = with_told_depth(defined, stance.facing, statistics.told_depth)
+    told = torch.cat([defined[..., :2], told_depth[..., None]], -1)
     flattened = torch.ones_like(told[..., :1, :])
     flattened[..., 0, 2] = whole["log_slope"].exp()
     turn = torch.stack([whole[name] for name in ("pitch", "yaw", "roll")], -1)
@@ -283,9 +297,9 @@ def _metric(
         (told * flattened) @ turn.transpose(-1, -2)
     )
     bias = (hats(stance.facing, FACING_KNOTS) @ statistics.bias.flatten(1)).unflatten(-1, (-1, 3))
-    metric = metric + bias @ stance.axes.transpose(-1, -2) + errors[..., 2:5]
-    metric = with_image_error(metric, errors[..., :2], statistics.follows_image)
-    return metric - metric[..., _HIPS, :].mean(-2, keepdim=True)
+    metric = metric + bias @ stance.axes.transpose(-1, -2) + errors
+    metric = with_image_error(metric, image, statistics.follows_image)
+    return metric - metric[..., HIPS, :].mean(-2, keepdim=True)
 
 
 def _confidences(

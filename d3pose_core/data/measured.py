@@ -16,8 +16,10 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.motions import MotionWindows, mirror, turned_a_little
-from d3pose_core.data.rendered import RenderedSet, facing_landmarks
+from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import TrainingBatch, Truth
+from d3pose_core.data.stance import Stance
+from d3pose_core.data.told_depth import as_told
 from d3pose_core.errors import InputError
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
@@ -26,7 +28,6 @@ _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
 _LEAST_SEEN = 0.5
 _NEAREST_M = 0.3
-_DEPTH_SLOPE = 0.7  # of metric landmarks' depth on the true one, docs/observation_errors.md
 _ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
 _PACES = (0.7, 1.5)  # of the time between the frames
 
@@ -83,7 +84,8 @@ def reposed(
 ) -> TrainingBatch:
     """Other people in the windows where `which` [B] is True, who hold themselves a little differently.
 
-    They are reported with the errors of the recorded ones: reports move by as much as what they are of.
+    They are reported with the errors of the recorded ones: reports move by as much as what they are of, in
+    depth by as much as is told of that.
     Without, a network learns the recordings by heart, of which there are few.
     """
     seen, truth = batch.observations, batch.truth
@@ -106,8 +108,8 @@ def reposed(
     use = which[:, None] & seen.seen  # reports of unseen frames are zero
     # Landmarks beside the camera or behind it move anywhere.
     sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > _NEAREST_M)
-    metric = torch.where(sane[..., None], facing_landmarks(after) - facing_landmarks(before), 0.0)
-    metric = metric * torch.tensor([1.0, 1.0, _DEPTH_SLOPE])
+    told = _as_reported(after) - _as_reported(before)
+    metric = torch.where(sane[..., None], told, 0.0)
     ray = torch.where(sane[..., None], project(after) - project(before), 0.0)
     distance = truth.pelvis[..., 2:].clamp_min(_NEAREST_M)
     hint = fitted_statistics().hint_slope * metric[..., 2] / distance
@@ -130,6 +132,12 @@ def reposed(
             joints=pick(joints, truth.joints),
         ),
     )
+
+
+def _as_reported(landmarks: Tensor) -> Tensor:
+    """[B, T, 33, 3] m: what is reported on average of `landmarks` [B, T, 33, 3] in the optical frame."""
+    stance = Stance.of(landmarks)
+    return as_told(stance.relative, stance.facing, fitted_statistics())
 
 
 def rolled(batch: TrainingBatch, radians: Tensor) -> TrainingBatch:

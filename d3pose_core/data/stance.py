@@ -13,7 +13,7 @@ from d3pose_core.skeleton import LANDMARK_NAMES
 PERSON_M = 1.7
 _SIDES = ("left", "right")
 _SHOULDERS = [LANDMARK_NAMES.index(f"{side}_shoulder") for side in _SIDES]
-_HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in _SIDES]
+HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in _SIDES]
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Stance:
     @classmethod
     def of(cls, landmarks: Tensor) -> Stance:
         """`landmarks` [B, T, 33, 3]."""
-        middle = landmarks[..., _HIPS, :].mean(-2)
+        middle = landmarks[..., HIPS, :].mean(-2)
         turn = look_at_rotation(project(middle))
         relative = (landmarks - middle[..., None, :]) @ turn
         return cls.of_relative(relative, middle[..., 2].clamp_min(0.2))
@@ -44,7 +44,7 @@ class Stance:
 
 def trunk_axes(relative: Tensor) -> Tensor:
     """[..., 3, 3] rotation whose columns are left, up and forward of the trunk, from [..., 33, 3]."""
-    shoulders, hips = relative[..., _SHOULDERS, :], relative[..., _HIPS, :]
+    shoulders, hips = relative[..., _SHOULDERS, :], relative[..., HIPS, :]
     up = torch.nn.functional.normalize(shoulders.mean(-2) - hips.mean(-2), dim=-1)
     across = (shoulders[..., 0, :] - shoulders[..., 1, :]) + (hips[..., 0, :] - hips[..., 1, :])
     forward = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=-1)

@@ -5,10 +5,14 @@ from dataclasses import fields
 import torch
 
 from d3pose_core.body import load_body
-from d3pose_core.data.measured import mirrored, paced, reposed
-from d3pose_core.model.view import look_at_rotation, project
-from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES
+from d3pose_core.data.error_statistics import fitted_statistics
+from d3pose_core.data.measured import MeasuredClips, mirrored, paced, reposed
+from d3pose_core.data.stance import Stance
+from d3pose_core.data.told_depth import as_told
+from d3pose_core.model.view import project
+from d3pose_core.skeleton import LANDMARK_MIRROR
 from test.helpers.motion_shard import simulated
+from test.helpers.recordings import exact_recording
 
 PER_LANDMARK = ("depth_hint", "visibility", "presence", "certainty", "rival_certainty")
 
@@ -72,15 +76,27 @@ def test_reposed_people_are_reported_with_the_errors_of_the_recorded(tmp_path):
         for each, where in ((batch, before), (found, after))
     ]
     torch.testing.assert_close(*errors, atol=1e-5, rtol=0)
-    # Metric landmarks move with the body, in depth by what BlazePose reports of it.
+    # Metric landmarks move with the body, as BlazePose tells of it.
     those = which[:, None] & seen
     moved = (found.observations.landmarks - batch.observations.landmarks)[those]
-    nose = LANDMARK_NAMES.index("nose")
-    truly = (facing(after) - facing(before))[those]
-    torch.testing.assert_close(moved[..., nose, :2], truly[..., nose, :2], atol=1e-5, rtol=0)
-    torch.testing.assert_close(moved[..., nose, 2], 0.7 * truly[..., nose, 2], atol=1e-5, rtol=0)
+    told = (as_reported(after) - as_reported(before))[those]
+    torch.testing.assert_close(moved, told, atol=1e-5, rtol=0)
+    hint = (found.observations.depth_hint - batch.observations.depth_hint)[those]
+    away = batch.truth.pelvis[those][:, 2:]
+    slope = fitted_statistics().hint_slope
+    torch.testing.assert_close(hint, slope * told[..., 2] / away, atol=1e-5, rtol=0)
 
 
-def facing(landmarks):
-    middle = landmarks[..., [23, 24], :].mean(-2)
-    return (landmarks - middle[..., None, :]) @ look_at_rotation(project(middle))
+def as_reported(landmarks):
+    stance = Stance.of(landmarks)
+    return as_told(stance.relative, stance.facing, fitted_statistics())
+
+
+def test_every_window_has_its_pace(tmp_path):
+    exact_recording(6, 8).save(tmp_path / "people.npz")
+    clips = MeasuredClips([tmp_path / "people.npz"], load_body("free-low"))
+    window = clips.sample(32, 5, torch.Generator().manual_seed(0))
+    pace = window.observations.step_s[:, 1:] * 30
+    torch.testing.assert_close(pace, pace[:, :1].expand_as(pace))
+    assert 0.7 <= pace.min() < 0.85
+    assert 1.2 < pace.max() <= 1.5

@@ -5,9 +5,12 @@ import roma
 import torch
 
 from d3pose_core.body import load_body
+from d3pose_core.data import landmark_noise
 from d3pose_core.data.error_statistics import fitted_statistics
+from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.stance import Stance
-from d3pose_core.data.told_depth import with_told_depth
+from d3pose_core.data.told_depth import as_told
+from d3pose_core.model.view import project
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_NAMES
 from test.helpers.standing_people import DEPTH_M, reported, standing
 
@@ -33,9 +36,10 @@ def person(turned: bool, **turns: float) -> torch.Tensor:
 
 def true_and_told(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Depths [33] about the mid-hip."""
-    stance = Stance.of(landmarks)
-    told = with_told_depth(stance.relative, stance.facing, fitted_statistics().told_depth)
-    assert torch.equal(told[..., :2], stance.relative[..., :2])
+    stance, statistics = Stance.of(landmarks), fitted_statistics()
+    told = as_told(stance.relative, stance.facing, statistics)
+    defined = statistics.definition @ stance.relative
+    assert torch.allclose(told[..., :2], (defined - defined[..., 23:25, :].mean(-2, True))[..., :2])
     return stance.relative[0, 0, :, 2], told[0, 0, :, 2]
 
 
@@ -58,6 +62,19 @@ def test_a_part_of_each_movement_in_depth_is_told(turned, turns, moved):
     assert 0.2 < told / truly < 0.9
 
 
+def test_more_is_told_of_a_lean_than_of_an_arm_held_out():
+    shares = []
+    for turns, moved in (
+        ({"pelvis": 0.3}, "left_shoulder"),
+        ({"left_shoulder": -1.2}, "left_wrist"),
+    ):
+        landmark = LANDMARK_NAMES.index(moved)
+        before, after = (true_and_told(person(False, **each)) for each in ({}, turns))
+        truly, told = (float(b[landmark] - a[landmark]) for a, b in zip(before, after, strict=True))
+        shares.append(told / truly)
+    assert shares[0] > 1.5 * shares[1]
+
+
 def test_left_and_right_are_told_alike():
     landmarks = person(False, left_shoulder=-1.2, right_hip=-0.4)
     mirrored = landmarks[..., list(LANDMARK_MIRROR), :] * torch.tensor([-1.0, 1.0, 1.0])
@@ -74,3 +91,44 @@ def test_reports_are_about_what_is_told():
     wanted = told - told[23:25].mean()
     middle = seen[reports.seen].median(0).values
     assert float(torch.corrcoef(torch.stack([middle, wanted]))[0, 1]) > 0.8
+
+
+def test_reported_metres_follow_the_image():
+    truth = standing(200, 30)
+    reports = reported(truth)
+    apart = reports.rays - project(truth)
+    apart = DEPTH_M * (apart - apart[..., 23:25, :].mean(-2, keepdim=True))
+    across = (reports.landmarks - Stance.of(truth).relative)[..., :2]
+    for name, share in (("left_wrist", 0.74), ("right_ankle", 0.72)):
+        landmark = LANDMARK_NAMES.index(name)
+        x, y = apart[..., landmark, :].flatten(), across[..., landmark, :].flatten()
+        far = (x.abs() > 0.1) & (x.abs() < 0.4)
+        slope = float((x * y)[far].sum() / x[far].square().sum())
+        assert share - 0.15 < slope < share + 0.3, name
+    # Where a landmark is astray in the image its depth is, too, more than usual.
+    sizes = (reports.landmarks - reports.landmarks.median(0, True).values.median(1, True).values)[
+        ..., 2
+    ].abs()
+    astray = apart.norm(dim=-1) > 0.15
+    limbs = list(range(13, 17)) + list(range(25, 29))
+    assert (
+        sizes[..., limbs][astray[..., limbs]].median()
+        > 1.2 * sizes[..., limbs][~astray[..., limbs]].median()
+    )
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0, -0.7])
+def test_people_taken_the_wrong_way_round_have_the_depth_that_was_drawn(share, monkeypatch):
+    """What is told of them is told of the true ones, and then of the other side's."""
+    truth = person(False, left_shoulder=-1.2).expand(60, 10, -1, -1)
+    mirror = torch.tensor(LANDMARK_MIRROR)
+
+    def all_mistaken(facing, *_):
+        return mirror.expand(*facing.shape, -1), torch.full_like(facing, share)
+
+    plain = true_and_told(truth[:1, :1])[1]
+    monkeypatch.setattr(landmark_noise, "mistaken_sides", all_mistaken)
+    reports = reported(truth, realism=Realism(errors=0.01))
+    seen = reports.landmarks[..., 2][reports.seen].median(0).values
+    fit = float((seen * plain[mirror]).sum() / plain.square().sum())
+    assert abs(fit - share) < 0.25

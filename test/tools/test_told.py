@@ -3,7 +3,7 @@
 import torch
 
 from d3pose_core.data.error_statistics import fitted_statistics
-from d3pose_core.data.landmark_noise import image_error_factor, with_image_error
+from d3pose_core.data.landmark_noise import FURTHEST_M, image_error_factor, with_image_error
 from d3pose_core.data.stance import PERSON_M, Stance
 from d3pose_core.data.told_depth import with_told_depth
 from d3pose_core.skeleton import LANDMARK_MIRROR
@@ -55,10 +55,13 @@ def test_reports_that_tell_all_leave_no_depth_to_guess():
 def test_metric_landmarks_follow_the_image_as_far_as_they_did():
     rng = torch.Generator().manual_seed(2)
     image = 0.05 * torch.randn(CLIPS, FRAMES, 33, 2, generator=rng)
+    wild = torch.rand(CLIPS, FRAMES, 33, 1, generator=rng) < 0.05
+    image = torch.where(wild, 6 * image, image)
     share = torch.linspace(0.2, 0.9, 33)
     noise = 0.02 * torch.randn(CLIPS, FRAMES, 33, 3, generator=rng)
     metric = with_image_error(noise, image, share)
     off = PERSON_M * (image - image[..., 23:25, :].mean(-2, keepdim=True))
+    off = off.clamp(-FURTHEST_M, FURTHEST_M)
     torch.testing.assert_close(metric[..., :2] - noise[..., :2], share[:, None] * off)
     good = torch.ones(CLIPS, FRAMES, 33, dtype=torch.bool)
     found = _follows_image(metric, image, good)
@@ -81,3 +84,16 @@ def test_errors_grow_with_the_image_error_as_they_did():
     ratio = found[1:] / known[1:]
     assert ratio.max() / ratio.min() < 1.3
     assert torch.equal(found[0], torch.ones(5))
+
+
+def test_sizes_of_image_errors_that_never_occurred_take_the_next_factor():
+    rng = torch.Generator().manual_seed(4)
+    left = 0.02 * torch.randn(CLIPS, FRAMES, 33, 6, generator=rng).clamp(-1, 1)
+    found = _by_image_error(left, torch.ones(CLIPS, FRAMES, 33, dtype=torch.bool))
+    assert torch.equal(found[:, 2], found[:, 4])
+    assert found.min() > 0.5 and found.max() < 2
+
+
+def test_a_single_clip_has_nothing_to_learn_depth_from():
+    made, _ = posed()
+    assert not len(depth_left(made[:1], Errors.of(made[:1])))

@@ -177,10 +177,11 @@ def _depth_range(recorded: RenderedSet, errors: Errors) -> None:
     observed = recorded.landmarks[..., LIMBS, :][errors.usable].square().sum((-2, -1)).sqrt()
     ratio = observed / truth[errors.usable].square().sum((-2, -1)).sqrt()
     print(f"size of the body, reported / true, 10/50/90 %: {_quantiles(ratio, (0.1, 0.5, 0.9))}")
-    left = 1000 * depth_left(recorded, errors).abs().mean()
-    print(
-        f"what a regression on all of a frame's report misses their depth by, mean: {left:.0f} mm"
-    )
+    left = 1000 * depth_left(recorded, errors).abs()
+    if len(left):
+        print(
+            f"missed by a regression of their depth on a frame's whole report: {left.mean():.0f} mm"
+        )
 
 
 def _slope(x: Tensor, y: Tensor) -> str:

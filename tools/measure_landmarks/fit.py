@@ -25,7 +25,12 @@ from d3pose_core.data.error_statistics import (
     ErrorStatistics,
     group_of_landmark,
 )
-from d3pose_core.data.landmark_noise import image_error_factor, size_score, with_image_error
+from d3pose_core.data.landmark_noise import (
+    FURTHEST_M,
+    image_error_factor,
+    size_score,
+    with_image_error,
+)
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.sight import Sight
 from d3pose_core.data.stance import PERSON_M, Stance, hats
@@ -63,6 +68,7 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
 
     definition = _definition(recorded, errors, stance, good)
     image = errors.image - ((definition @ stance.relative) - stance.relative)[..., :2] / PERSON_M
+    image_with_pull = image
     pull, image = _outside_pull(recorded, stance, image, good)
     defined = definition @ stance.relative
     defined = defined - defined[..., 23:25, :].mean(-2, keepdim=True)
@@ -73,8 +79,8 @@ def fit(recorded: RenderedSet) -> ErrorStatistics:
     bias = _bias(metric, stance, good & (recorded.sight != Sight.OUTSIDE))
     by_facing = torch.einsum("ctk,kle->ctle", hats(stance.facing, FACING_KNOTS), bias)
     metric = metric - by_facing @ stance.axes.transpose(-1, -2)
-    follows_image = _follows_image(metric, image, good)
-    metric = with_image_error(metric, image, -follows_image)
+    follows_image = _follows_image(metric, image_with_pull, good)
+    metric = with_image_error(metric, image_with_pull, -follows_image)
     hint = recorded.depth_hint * errors.distance[..., None]
     hint_slope = _slope(reported[..., 2][errors.usable], hint[errors.usable])
     hint = hint - hint_slope * reported[..., 2]
@@ -233,7 +239,7 @@ def _as_whole(
         slope = (depth * weight).sum((1, 2)) / (limbs_true[..., 2] * weight).sum((1, 2)).clamp_min(
             1e-3
         )
-        slope = slope.clamp(0.3, 1.3)
+        slope = slope.clamp(0.4, 2)
     flattened = torch.stack([ones, ones, slope], -1)[:, None, None]
     whole = size[..., None, None] * (true * flattened) @ rotation.transpose(-1, -2)
     return roma.rotmat_to_rotvec(rotation), size, slope, reported - whole
@@ -249,10 +255,10 @@ def _moving_sum(values: Tensor) -> Tensor:
 
 def _follows_image(metric: Tensor, image: Tensor, good: Tensor) -> Tensor:
     """[33] slope of metric errors across the line of sight on image errors, alike left and right."""
-    image = image.clamp(-_BOUND_M, _BOUND_M)
     off = with_image_error(torch.zeros_like(metric), image, torch.ones(NUM_LANDMARKS))[..., :2]
     known = good[..., None] & good[..., 23:25].all(-1)[..., None, None]
-    metric = metric[..., :2].clamp(-_BOUND_M, _BOUND_M)
+    known = known & (off.abs() < FURTHEST_M)
+    metric = metric[..., :2].clamp(-FURTHEST_M, FURTHEST_M)
     both = (off * metric * known).sum((0, 1, 3)), (off.square() * known).sum((0, 1, 3))
     product, square = (sums + sums[_MIRROR] for sums in both)
     return product / square.clamp_min(1e-9)
@@ -268,7 +274,11 @@ def _by_image_error(left: Tensor, good: Tensor) -> Tensor:
         errors = left[..., kind == k].abs()
         usual = errors[good].median()
         for knot in range(len(LOG_IMAGE_ERROR_KNOTS)):
-            out[k, knot] = errors[good & (nearest == knot)].median() / usual
+            here = errors[good & (nearest == knot)]
+            if len(here) >= _FEWEST:
+                out[k, knot] = (here.median() / usual).clamp_min(0.1)
+            elif knot:
+                out[k, knot] = out[k, knot - 1]
     return out
 
 

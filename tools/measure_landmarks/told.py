@@ -14,8 +14,9 @@ _RIDGE = 0.01  # of each feature's square
 
 
 def looks_at_the_person(errors: Errors) -> Tensor:
-    """[C, T] bool: not flipped, and not at something else."""
-    return errors.usable & (errors.image_size[..., LIMBS].mean(-1) < LOST)
+    """[C, T] bool: sides and depth are the right way round, and nothing else is taken for a limb."""
+    mistaken = errors.metric_flipped | errors.legs_flipped | errors.arms_flipped
+    return errors.usable & ~mistaken & (errors.image_size[..., LIMBS].mean(-1) < LOST)
 
 
 def ridge(features: Tensor, answers: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ def depth_left(recorded: RenderedSet, errors: Errors) -> Tensor:
     """Errors [N, 12] m of the limbs' depth about the mid-hip, as told by a frame's whole report.
 
     Learnt from three clips of four, of the frames of the fourth in which BlazePose looks at the person. Where
-    they are in the image is told in metres at their true distance.
+    they are in the image is told in metres at their true distance. None are given where there are no clips.
     """
     stance = Stance.of(recorded.true_landmarks)
     middle = recorded.rays[..., 23:25, :].mean(-2, keepdim=True)
@@ -56,5 +57,7 @@ def depth_left(recorded: RenderedSet, errors: Errors) -> Tensor:
     good = looks_at_the_person(errors)
     scored = (torch.arange(len(recorded)) % 4 == 0)[:, None] & good
     learnt = good & ~scored
+    if not learnt.any():
+        return depth[:0].flatten(0, 1)
     weights = ridge(report[learnt], depth[learnt])
     return report[scored] @ weights - depth[scored]
