@@ -1,5 +1,7 @@
 """A part of people's depths is told, the same to the left as to the right."""
 
+from dataclasses import replace
+
 import pytest
 import roma
 import torch
@@ -12,7 +14,7 @@ from d3pose_core.data.stance import Stance
 from d3pose_core.data.told_depth import as_told
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_MIRROR, LANDMARK_NAMES
-from test.helpers.standing_people import DEPTH_M, reported, standing
+from test.helpers.standing_people import DEPTH_M, image_errors, reported, standing
 
 ARMS_DOWN_RAD = 1.2
 
@@ -105,16 +107,37 @@ def test_reported_metres_follow_the_image():
         far = (x.abs() > 0.1) & (x.abs() < 0.4)
         slope = float((x * y)[far].sum() / x[far].square().sum())
         assert share - 0.15 < slope < share + 0.3, name
-    # Where a landmark is astray in the image its depth is, too, more than usual.
-    sizes = (reports.landmarks - reports.landmarks.median(0, True).values.median(1, True).values)[
-        ..., 2
-    ].abs()
-    astray = apart.norm(dim=-1) > 0.15
-    limbs = list(range(13, 17)) + list(range(25, 29))
-    assert (
-        sizes[..., limbs][astray[..., limbs]].median()
-        > 1.2 * sizes[..., limbs][~astray[..., limbs]].median()
+
+
+def test_metric_landmarks_are_drawn_in_from_outside_as_those_in_the_image():
+    truth = standing(40, 10).clone()
+    truth[..., 0] += 0.62 * DEPTH_M  # the image's border goes through the body
+    known = fitted_statistics()
+    drawn, free = (
+        reported(truth, realism=Realism(statistics=replace(known, outside_pull=pull)))
+        for pull in (known.outside_pull, torch.zeros(2))
     )
+    moved = DEPTH_M * (drawn.rays - free.rays)[..., 0]
+    moved = moved - moved[..., 23:25].mean(-1, keepdim=True)
+    metric = (drawn.landmarks - free.landmarks)[..., 0]
+    little = (moved.abs() > 0.02) & (moved.abs() < 0.3)
+    assert little.any()
+    slope = float((moved * metric)[little].sum() / moved[little].square().sum())
+    assert 0.3 < slope < 0.9
+
+
+def test_what_is_astray_in_the_image_errs_more_in_metres():
+    truth, known = standing(100, 30), fitted_statistics()
+    alike = torch.ones_like(known.by_image_error)
+    reports = [
+        reported(truth, realism=Realism(statistics=replace(known, by_image_error=factors)))
+        for factors in (known.by_image_error, alike)
+    ]
+    astray = image_errors(truth, reports[0]) > 0.12
+    depths = [each.landmarks[..., 2] for each in reports]
+    usual = depths[1].flatten(0, 1).median(0).values
+    more, as_usual = ((depth - usual)[astray].abs().mean() for depth in depths)
+    assert more > 1.1 * as_usual
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.0, -0.7])
