@@ -167,7 +167,7 @@ def test_mixed_precision_answers_in_float32():
 
 
 def test_measured_windows_are_consistent_bodies(recording):
-    """Mirrored and rolled, their joints are still those of their rotations."""
+    """Mirrored, rolled and paced, their joints are still those of their rotations."""
     body = load_body("free-low")
     clips = MeasuredClips([recording], body)
     batch = clips.sample(16, 8, torch.Generator().manual_seed(0))
