@@ -6,8 +6,8 @@ It writes the covariance, about nothing, of what the truth is away from a networ
 observations of the training people, half of them with landmarks as exact as those of a real person. People
 taken the wrong way round say nothing of it. Body and camera are symmetric, and so is the covariance. With it
 goes where BlazePose's landmarks lie on the body. What ships is of 128 sequences of motions_cmu_accad.npz and
-stage 10 of the weights (docs/training.md), its `definition` of the errors that ship, of which the covariance knows
-nothing. Weights carry their own.
+stage 10 of the weights (docs/training.md); its `definition` is written anew with each fit of the errors, and
+weights carry the one that they were trained with.
 """
 
 from __future__ import annotations
