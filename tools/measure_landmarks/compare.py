@@ -9,12 +9,14 @@ from dataclasses import replace
 import torch
 
 from d3pose_core.body import load_body
+from d3pose_core.body.model import BodyModel
 from d3pose_core.data.cameras import CameraPath
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.rendered import RenderedSet, Start
 from d3pose_core.data.sight import Sight
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import SHIPPED_WEIGHTS, load_model
+from d3pose_core.model.d3pose import D3Pose
 from tools.measure_landmarks.analyse import print_tables
 
 
@@ -55,7 +57,8 @@ def side_by_side(recorded: RenderedSet, seed: int = 0) -> str:
     Last comes what the weights that ship make of either: errors that are simulated too simply are undone.
     """
     lines = []
-    tables = [_tables(recorded), _tables(simulated(recorded, seed))]
+    body, model = load_body("free-low"), load_model(SHIPPED_WEIGHTS[0])
+    tables = [_tables(each, model, body) for each in (recorded, simulated(recorded, seed))]
     if len(tables[0]) != len(tables[1]):  # a table was left out for want of data
         return "\n".join([*tables[0], "", "# Simulated", *tables[1]])
     for measured, drawn in zip(*tables, strict=True):
@@ -66,11 +69,10 @@ def side_by_side(recorded: RenderedSet, seed: int = 0) -> str:
     return "\n".join(lines)
 
 
-def _tables(recorded: RenderedSet) -> list[str]:
+def _tables(recorded: RenderedSet, model: D3Pose, body: BodyModel) -> list[str]:
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         print_tables(recorded)
-        body, model = load_body("free-low"), load_model(SHIPPED_WEIGHTS[0])
         scores = limb_scores(model, recorded, body)
-        print(f"\nD3Pose, 12 limb joints: { {k: round(v, 1) for k, v in scores.items()} }")
+        print("\nD3Pose, 12 limb joints:", {k: round(v, 1) for k, v in scores.items()})
     return text.getvalue().splitlines()

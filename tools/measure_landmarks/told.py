@@ -19,19 +19,14 @@ def looks_at_the_person(errors: Errors) -> Tensor:
     return errors.usable & ~mistaken & (errors.image_size[..., LIMBS].mean(-1) < LOST)
 
 
-def ridge(features: Tensor, answers: Tensor) -> Tensor:
-    """Weights [F, A] of a ridge regression of `answers` [N, A] on `features` [N, F]."""
-    return ridge_of(*normal_equations(features, answers))
-
-
 def normal_equations(features: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
-    """[F, F] and [F, A]: those of parts of the data add up."""
+    """[F, F] and [F, A] of a regression of `answers` [N, A] on `features` [N, F]; those of parts add up."""
     features = features.double()
     return features.T @ features, features.T @ answers.double()
 
 
 def ridge_of(product: Tensor, answers: Tensor) -> Tensor:
-    """The weights that solve `normal_equations`."""
+    """Weights [F, A] that solve `normal_equations`, of a ridge regression."""
     penalty = _RIDGE * product.diagonal() + 1e-9 * product.trace()
     return torch.linalg.solve(product + penalty.diag(), answers).float()
 
@@ -59,5 +54,5 @@ def depth_left(recorded: RenderedSet, errors: Errors) -> Tensor:
     learnt = good & ~scored
     if not learnt.any():
         return depth[:0].flatten(0, 1)
-    weights = ridge(report[learnt], depth[learnt])
+    weights = ridge_of(*normal_equations(report[learnt], depth[learnt]))
     return report[scored] @ weights - depth[scored]
