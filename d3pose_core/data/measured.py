@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
+from d3pose_core.data.borrowed import BorrowedErrors
 from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.motions import MotionWindows, mirror, turned_a_little
 from d3pose_core.data.rendered import RenderedSet
@@ -50,33 +51,38 @@ class MeasuredClips:
     def __len__(self) -> int:
         return len(self._batch.truth.betas)
 
+    def lent(self, frames: int) -> BorrowedErrors:
+        """The errors of the first `frames` frames of every recording, as made and mirrored, for others."""
+        self._check(frames)
+        everyone = torch.arange(len(self))
+        windows = self._batch.windows(everyone, torch.zeros_like(everyone), frames)
+        in_mirror = mirrored(windows, torch.ones(len(self), dtype=torch.bool))
+        return BorrowedErrors(TrainingBatch.cat([windows, in_mirror]), self._body)
+
     def sample(self, batch: int, frames: int, rng: torch.Generator) -> TrainingBatch:
         """`batch` windows of `frames` frames, which must not be more than the recordings have."""
-        if frames > self.frames:
-            raise InputError(f"the recordings have {self.frames} frames, {frames} were asked for")
+        self._check(frames)
         clip = torch.randint(len(self), (batch,), generator=rng)
         start = torch.randint(self.frames - frames + 1, (batch,), generator=rng)
-        rows, columns = clip[:, None], start[:, None] + torch.arange(frames)
-        truth = self._batch.truth
-        window = TrainingBatch(
-            self._batch.observations[rows, columns],
-            Truth(
-                truth.rotations[rows, columns],
-                truth.betas[clip],
-                truth.pelvis[rows, columns],
-                truth.joints[rows, columns],
-                truth.contact[rows, columns],
-                truth.up[rows, columns],
-            ),
-        )
+        window = self._batch.windows(clip, start, frames)
         if self._reposed_share > 0:
             which = torch.rand(batch, generator=rng) < self._reposed_share
             window = reposed(window, which, self._body, rng)
-        window = mirrored(window, torch.rand(batch, generator=rng) < 0.5)
-        window = rolled(window, _ROLL_RAD * torch.randn(batch, generator=rng))
-        slowest, fastest = (math.log(pace) for pace in _PACES)
-        pace = slowest + (fastest - slowest) * torch.rand(batch, generator=rng)
-        return paced(window, pace.exp())
+        return varied(window, rng)
+
+    def _check(self, frames: int) -> None:
+        if frames > self.frames:
+            raise InputError(f"the recordings have {self.frames} frames, {frames} were asked for")
+
+
+def varied(batch: TrainingBatch, rng: torch.Generator) -> TrainingBatch:
+    """Half of the windows mirrored, all rolled and paced."""
+    windows = len(batch.truth.betas)
+    batch = mirrored(batch, torch.rand(windows, generator=rng) < 0.5)
+    batch = rolled(batch, _ROLL_RAD * torch.randn(windows, generator=rng))
+    slowest, fastest = (math.log(pace) for pace in _PACES)
+    pace = slowest + (fastest - slowest) * torch.rand(windows, generator=rng)
+    return paced(batch, pace.exp())
 
 
 def reposed(
@@ -89,22 +95,12 @@ def reposed(
     Without, a network learns the recordings by heart, of which there are few.
     """
     seen, truth = batch.observations, batch.truth
-    frames = truth.rotations.shape[1]
     betas = torch.randn(truth.betas.shape, generator=rng).clamp(-2.5, 2.5)
     rotations = turned_a_little(truth.rotations, rng)
 
-    def pose(rotations: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of all frames in a row, as the body takes it."""
-        shapes = betas.repeat_interleave(frames, 0)
-        transl = truth.pelvis.flatten(0, 1) - body.joints_rest(shapes)[:, 0]
-        return rotations.flatten(0, 1), shapes, transl
-
-    changed = pose(rotations, betas)
-    joints = body.joints_matrices(*changed).unflatten(0, (-1, frames))
-    before, after = (
-        body.landmarks_matrices(*each).unflatten(0, (-1, frames))
-        for each in (pose(truth.rotations, truth.betas), changed)
-    )
+    changed = replace(truth, rotations=rotations, betas=betas)
+    joints = body.joints_matrices(*changed.postures(body)).unflatten(0, truth.pelvis.shape[:2])
+    before, after = truth.landmarks(body), changed.landmarks(body)
     use = which[:, None] & seen.seen  # reports of unseen frames are zero
     # Landmarks beside the camera or behind it move anywhere.
     sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > _NEAREST_M)

@@ -7,6 +7,8 @@ through both, so that the shares here are deliberately larger than the fitted on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,8 +41,22 @@ def _swap_of(ends: tuple[str, ...]) -> Tensor:
     return order
 
 
-_SWAPS = [_swap_of(ends) for ends in _ENDS.values()]
-_MIRROR = torch.tensor(LANDMARK_MIRROR)
+MIRROR = torch.tensor(LANDMARK_MIRROR)
+SWAPS = [
+    _swap_of(ends) for ends in _ENDS.values()
+]  # [33] each, as MIRROR: of the legs, of the arms
+# Sides are taken as swapped when swapping them back leaves less than this share of the limbs' error
+# and is worth more than this share of the person's height.
+_SWAP_RATIO, _SWAP_GAIN = 0.6, 0.015
+
+
+def better_swapped(own: Tensor, other: Tensor, landmarks: Sequence[int]) -> Tensor:
+    """[...] bool: `landmarks` seem to have been put on the other side's.
+
+    `own`, `other` [..., 33], person heights: how far off they are of their places, and of the other side's.
+    """
+    own, other = own[..., list(landmarks)].mean(-1), other[..., list(landmarks)].mean(-1)
+    return (other < _SWAP_RATIO * own) & (own - other > _SWAP_GAIN)
 
 
 def mistaken_sides(
@@ -75,7 +91,7 @@ def mistaken_sides(
     in_brief = BRIEF_DEPTH[0] + (BRIEF_DEPTH[1] - BRIEF_DEPTH[0]) * draw[:, 4:]
     depth = torch.where(on[..., 1], -1.0, torch.where(on[..., 0], in_brief, 1.0))
     order = torch.arange(NUM_LANDMARKS).expand(*facing.shape, -1)
-    order = torch.where(reversed_[..., None], _MIRROR, order)
-    for swap, swapped in zip(_SWAPS, on[..., 2:].unbind(-1), strict=True):
+    order = torch.where(reversed_[..., None], MIRROR, order)
+    for swap, swapped in zip(SWAPS, on[..., 2:].unbind(-1), strict=True):
         order = torch.where(swapped[..., None], order[..., swap], order)
     return order, depth

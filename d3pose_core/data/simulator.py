@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.cameras import sample_cameras
+from d3pose_core.data.cameras import CameraPath, sample_cameras
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary, MotionWindows, widen
 from d3pose_core.model.tokens import ObservationBatch
@@ -31,6 +31,34 @@ class Truth:
     contact: Tensor  # [B, T, 4] bool: `FEET` stand still in the world, as planted feet do
     up: Tensor  # [B, T, 3] against gravity, length 1; zeros: not known
 
+    def windows(self, which: Tensor, start: Tensor, frames: int) -> Truth:
+        """`frames` frames from `start` [N] on of the windows `which` [N]."""
+        index = which[:, None], start[:, None] + torch.arange(frames)
+        of_frames = {
+            f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "betas"
+        }
+        return Truth(betas=self.betas[which], **of_frames)
+
+    def postures(self, body: BodyModel) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotations, betas and translations of all frames in a row, as `body` takes them."""
+        betas = self.betas.repeat_interleave(self.pelvis.shape[1], 0)
+        transl = self.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]
+        return self.rotations.flatten(0, 1), betas, transl
+
+    def landmarks(self, body: BodyModel) -> Tensor:
+        """[B, T, 33, 3] m, in the camera's optical frame."""
+        landmarks = body.landmarks_matrices(*self.postures(body))
+        return landmarks.unflatten(0, self.pelvis.shape[:2])
+
+
+@dataclass
+class Performed:
+    """People before cameras, of whom nothing is reported yet."""
+
+    landmarks: Tensor  # [B, T, 33, 3] m, true, in the camera's optical frame
+    cameras: CameraPath
+    truth: Truth
+
 
 @dataclass
 class TrainingBatch:
@@ -40,6 +68,12 @@ class TrainingBatch:
     def to(self, device: torch.device) -> TrainingBatch:
         truth = {f.name: getattr(self.truth, f.name).to(device) for f in fields(Truth)}
         return TrainingBatch(self.observations.to(device), Truth(**truth))
+
+    def windows(self, which: Tensor, start: Tensor, frames: int) -> TrainingBatch:
+        """`frames` frames from `start` [N] on of the windows `which` [N]."""
+        rows, columns = which[:, None], start[:, None] + torch.arange(frames)
+        truth = self.truth.windows(which, start, frames)
+        return TrainingBatch(self.observations[rows, columns], truth)
 
     @staticmethod
     def cat(parts: Sequence[TrainingBatch]) -> TrainingBatch:
@@ -87,14 +121,25 @@ class Simulator:
     def sample(self, batch: int, frames: int, augment: bool = True) -> TrainingBatch:
         """`batch` windows of `frames` frames; `augment` False keeps the recorded motions as they are."""
         times = sample_times(batch, frames, self.rng)
+        return self.observe(self.motion(times, augment), times)
+
+    def motion(self, times: Tensor, augment: bool = True) -> MotionWindows:
+        """Windows of motions at `times` [B, T], s; `augment` False keeps them as they were recorded."""
         windows = self.motions.sample(times, self.rng)
         if augment:
             windows = widen(windows, self.motions.sample(times, self.rng), self.rng)
-        return self.observe(windows, times)
+        return windows
 
     @torch.no_grad()
     def observe(self, windows: MotionWindows, times: Tensor) -> TrainingBatch:
         """Random bodies perform `windows` in front of random cameras; `times` [B, T], s."""
+        people = self.perform(windows, times)
+        reports = report_landmarks(people.landmarks, people.cameras, times, self.rng, self.realism)
+        return TrainingBatch(reports, people.truth)
+
+    @torch.no_grad()
+    def perform(self, windows: MotionWindows, times: Tensor) -> Performed:
+        """As `observe`, without reports."""
         batch, frames = times.shape
         betas = torch.randn(batch, 10, generator=self.rng).clamp(-2.5, 2.5)
         rest = self.body.joints_rest(betas)  # [B, 24, 3]
@@ -121,7 +166,5 @@ class Simulator:
         from_camera = cameras.rotation.transpose(-1, -2)[:, :, None]
         in_world = (from_camera @ joints[..., None])[..., 0] + cameras.position[:, :, None]
         contact = planted_feet(in_world, times)
-        observations = report_landmarks(landmarks, cameras, times, self.rng, self.realism)
-        return TrainingBatch(
-            observations, Truth(rotations, betas, pelvis, joints, contact, cameras.up)
-        )
+        truth = Truth(rotations, betas, pelvis, joints, contact, cameras.up)
+        return Performed(landmarks, cameras, truth)

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import Simulator, TrainingBatch
 from d3pose_core.evaluation.compare import evaluate
@@ -29,7 +28,7 @@ from d3pose_core.model.baselines.checkpoint import save_peer
 from d3pose_core.model.baselines.motion_discriminator import MotionDiscriminator
 from d3pose_core.training.config import TrainConfig
 from d3pose_core.training.curves import Curves
-from d3pose_core.training.loop import draw, rate_factor, resume, save_resume
+from d3pose_core.training.loop import draw, rate_factor, recordings, resume, save_resume
 from d3pose_core.training.losses import pose_losses, total_loss
 from d3pose_core.training.optimizer import Optimizer
 
@@ -104,7 +103,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
     body = load_body(config.body)
     recorded = MotionLibrary(config.motions, "train")
     simulator = Simulator(recorded, body, config.seed, config.realism)
-    measured = MeasuredClips(config.measured, body, config.reposed) if config.measured else None
+    measured, lent = recordings(config, body)
     unseen_people = MotionLibrary(config.motions, "val")
     held_out = held_out_batches(unseen_people, body, config.validation_sequences)
     device_body = load_body(config.body, str(device))
@@ -115,7 +114,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
         while step < config.steps:
             optimizer.set_rate(rate_factor(step, config))
             simulator.rng.manual_seed(config.seed * 10**6 + step)
-            batch = draw(simulator, measured, config).to(device)
+            batch = draw(simulator, measured, lent, config).to(device)
             losses = trainee.losses(batch, device_body, config.precision == "bfloat16")
             loss = trainee.total(losses, config)
             optimizer.zero_grad()

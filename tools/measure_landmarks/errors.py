@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from d3pose_core.data.mistaken_sides import better_swapped
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.model.view import look_at_rotation, project
 from d3pose_core.skeleton import (
@@ -19,9 +20,6 @@ from d3pose_core.skeleton import (
 LIMBS = [landmark for landmark, _ in LANDMARK_TO_JOINT]
 _HIPS = [LANDMARK_NAMES.index(f"{side}_hip") for side in ("left", "right")]
 _PERSON_M = 1.7
-# Sides are taken as swapped when swapping them back leaves less than this share of the limbs' error
-# and is worth more than this share of the person's height.
-_FLIP_RATIO, _FLIP_GAIN = 0.6, 0.015
 # Front, side and back: by how far the pelvis is turned away from the camera.
 _FRONT_COS = 0.6
 
@@ -121,7 +119,5 @@ class Errors:
 
 
 def _better_swapped(error: Tensor, swapped: Tensor, landmarks: list[int]) -> Tensor:
-    """[C, T] bool: the landmarks' mean error (in person heights) is much lower with sides swapped."""
-    as_is = error[..., landmarks, :].norm(dim=-1).mean(-1)
-    other = swapped[..., landmarks, :].norm(dim=-1).mean(-1)
-    return (other < _FLIP_RATIO * as_is) & (as_is - other > _FLIP_GAIN)
+    """[C, T] bool, of errors [C, T, 33, ...] in person heights, as they are and with sides swapped."""
+    return better_swapped(error.norm(dim=-1), swapped.norm(dim=-1), landmarks)
