@@ -1,7 +1,10 @@
 """Settings of every test, made before ROS or torch is imported; child processes inherit them."""
 
+import gc
 import os
 from pathlib import Path
+
+import pytest
 
 # A wrong field type is silently sent as 0.0 unless rclpy checks it.
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
@@ -16,3 +19,9 @@ os.environ.setdefault(
 )
 # Two threads that wait for each other on a busy machine are many times slower than one.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def modules_are_no_garbage() -> None:
+    """Else each of the many collections (`helpers.graph`) looks through all of torch again."""
+    gc.freeze()

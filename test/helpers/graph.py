@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ class Graph:
     """A ROS context with one node to test from; everything in it is spun by `wait_until`."""
 
     def __init__(self) -> None:
+        # rclpy's lifecycle nodes hang in reference cycles and go on being seen when they are destroyed: one
+        # of the last test, some of whose services are gone, keeps those of its name from ever being ready.
+        gc.collect()
         rclpy.init()
         self.executor = SingleThreadedExecutor()
         self.node = Node("test_probe")
