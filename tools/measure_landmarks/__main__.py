@@ -51,7 +51,8 @@ def main() -> None:
     if arguments.command == "compare":
         from tools.measure_landmarks.compare import side_by_side
 
-        print(side_by_side(RenderedSet.load(*arguments.recordings), arguments.seed))
+        recorded = RenderedSet.load(*arguments.recordings)
+        print(side_by_side(recorded, arguments.seed, arguments.lenders, arguments.weights))
         return
 
     from tools.measure_landmarks.record import Studio, record, shown
@@ -117,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="print measured and simulated errors together")
     compare.add_argument("recordings", type=Path, nargs="+")
     compare.add_argument("--seed", type=int, default=0)
+    compare.add_argument(
+        "--lenders",
+        type=Path,
+        nargs="+",
+        default=(),
+        help="recordings of other people, whose errors take the place of the simulator's",
+    )
+    compare.add_argument("--weights", default="", help="of D3Pose; default: those that ship")
     return parser
 
 
