@@ -157,7 +157,9 @@ def test_what_is_lent_varies(recorded, body):
     errors = [in_heights(recorded, each.rays, landmarks)[seen] for each in (first, second)]
     ratio = errors[0].norm(dim=-1).sum(-1) / errors[1].norm(dim=-1).sum(-1)
     assert 0.1 < ratio.log().std() < 0.6
-    assert torch.equal(first.rival_certainty > 0, second.rival_certainty > 0)
+    of_lender = recorded.observations.rival_certainty[:1] > 0
+    assert not of_lender.all()
+    assert torch.equal(first.rival_certainty > 0, of_lender.expand_as(first.rival_certainty))
     assert not torch.allclose(first.certainty[seen], second.certainty[seen], atol=0.01)
     for name in OF_TRUST:
         values = getattr(first, name)
@@ -176,16 +178,60 @@ def test_who_came_too_near_lends_nothing(recorded, body):
     assert len(BorrowedErrors(batch, body)) == 15
 
 
+def test_those_at_the_same_distance_lend_theirs(recorded, body, rng, unvaried):
+    """Of two who stand alike, whose landmarks are all off by other amounts."""
+    both = only(recorded, [0, 0])
+    pelvis = (
+        both.truth.pelvis * torch.tensor([2.0, 6.0])[:, None, None] / both.truth.pelvis[..., 2:]
+    )
+    truth = replace(both.truth, pelvis=pelvis)
+    landmarks = truth.landmarks(body)
+    height = PERSON_M / Stance.of(landmarks).distance
+    off = torch.tensor([0.01, 0.02])[:, None] * height
+    seen = replace(
+        both.observations,
+        rays=project(landmarks) + off[..., None, None],
+        seen=torch.ones_like(both.observations.seen),
+    )
+    lent = BorrowedErrors(TrainingBatch(seen, truth), body)
+    others = replace(truth, pelvis=pelvis * torch.tensor([1.2, 0.9])[:, None, None])
+    theirs = others.landmarks(body)
+    found = lent.report(theirs, seen.step_s, rng)
+    errors = in_heights(both, found.rays, theirs).mean((1, 2, 3))
+    assert errors.tolist() == pytest.approx([0.01, 0.02], abs=1e-4)
+
+
+def test_how_much_of_people_is_in_the_picture(tmp_path, body):
+    motions = MotionLibrary([write_motion_shard(tmp_path / "made_up.npz")], "train")
+    times = torch.arange(4).expand(3, 4) / 30
+    simulator = Simulator(motions, body, 1)
+    people = simulator.perform(simulator.motion(times), times)
+    ahead = people.landmarks - people.landmarks.mean((1, 2), keepdim=True)
+    ahead = ahead + torch.tensor([0.0, 0.0, 30.0])
+    half_out, near = ahead.clone(), ahead.clone()
+    half_out[:, ::2, :, 0] += 1e4
+    near[:, 1, 5] = torch.tensor([0.0, 0.0, 0.2])
+    people.landmarks = torch.stack([ahead[0], half_out[0], near[0]])
+    assert borrowed.in_view(people).tolist() == [1.0, 0.5, -1.0]
+
+
 def test_windows_are_of_the_simulators_people(tmp_path, body):
     """And the same for the same seed."""
     exact_recording(clips=4, frames=FRAMES).save(tmp_path / "recording.npz")
     lent = MeasuredClips([tmp_path / "recording.npz"], body).lent(FRAMES - 1)
+    assert len(lent) == 8, "as recorded, and mirrored"
     motions = MotionLibrary([write_motion_shard(tmp_path / "made_up.npz")], "train")
     batches = [lent.sample(3, Simulator(motions, body, seed)) for seed in (5, 5, 6)]
     seen = batches[0].observations
     assert seen.rays.shape == (3, FRAMES - 1, 33, 2)
     torch.testing.assert_close(seen.step_s[:, 1:], torch.full((3, FRAMES - 2), 1 / 30))
     assert torch.equal(seen.rays, batches[1].observations.rays)
+    # Of twice as many, those who are best in view.
+    simulator = Simulator(motions, body, 5)
+    times = torch.arange(FRAMES - 1).expand(6, -1) / 30
+    people = simulator.perform(simulator.motion(times), times)
+    best = borrowed.in_view(people).topk(3).indices
+    torch.testing.assert_close(batches[0].truth.pelvis, people.truth.pelvis[best])
     assert not torch.equal(seen.rays, batches[2].observations.rays)
     # Reported almost without error, since the recorded were, but for where BlazePose puts landmarks.
     landmarks = batches[0].truth.landmarks(body)
