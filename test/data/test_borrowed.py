@@ -179,12 +179,15 @@ def test_who_came_too_near_lends_nothing(recorded, body):
 
 
 def test_those_at_the_same_distance_lend_theirs(recorded, body, rng, unvaried):
-    """Of two who stand alike, whose landmarks are all off by other amounts."""
+    """Of two who stand alike, though in build the other one is more alike; each is off by another amount."""
     both = only(recorded, [0, 0])
     pelvis = (
         both.truth.pelvis * torch.tensor([2.0, 6.0])[:, None, None] / both.truth.pelvis[..., 2:]
     )
-    truth = replace(both.truth, pelvis=pelvis)
+    other_build = 0.9 * both.truth.betas[0]
+    truth = replace(
+        both.truth, pelvis=pelvis, betas=torch.stack([both.truth.betas[0], other_build])
+    )
     landmarks = truth.landmarks(body)
     height = PERSON_M / Stance.of(landmarks).distance
     off = torch.tensor([0.01, 0.02])[:, None] * height
@@ -194,11 +197,11 @@ def test_those_at_the_same_distance_lend_theirs(recorded, body, rng, unvaried):
         seen=torch.ones_like(both.observations.seen),
     )
     lent = BorrowedErrors(TrainingBatch(seen, truth), body)
-    others = replace(truth, pelvis=pelvis * torch.tensor([1.2, 0.9])[:, None, None])
+    others = replace(truth, pelvis=pelvis.flip(0) * torch.tensor([0.9, 1.2])[:, None, None])
     theirs = others.landmarks(body)
     found = lent.report(theirs, seen.step_s, rng)
     errors = in_heights(both, found.rays, theirs).mean((1, 2, 3))
-    assert errors.tolist() == pytest.approx([0.01, 0.02], abs=1e-4)
+    assert errors.tolist() == pytest.approx([0.02, 0.01], abs=1e-4)
 
 
 def test_how_much_of_people_is_in_the_picture(tmp_path, body):
