@@ -184,7 +184,8 @@ def test_those_at_the_same_distance_lend_theirs(recorded, body, rng, unvaried):
     pelvis = (
         both.truth.pelvis * torch.tensor([2.0, 6.0])[:, None, None] / both.truth.pelvis[..., 2:]
     )
-    other_build = 0.9 * both.truth.betas[0]
+    other_build = both.truth.betas[0].clone()
+    other_build[0] += 1
     truth = replace(
         both.truth, pelvis=pelvis, betas=torch.stack([both.truth.betas[0], other_build])
     )
