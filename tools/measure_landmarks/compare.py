@@ -16,7 +16,7 @@ from d3pose_core.data.borrowed import BorrowedErrors
 from d3pose_core.data.cameras import CameraPath
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.measured import MeasuredClips
-from d3pose_core.data.rendered import RenderedSet, Start, landmark_scores
+from d3pose_core.data.rendered import RenderedSet, Start
 from d3pose_core.data.sight import Sight
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import SHIPPED_WEIGHTS, load_model
@@ -98,8 +98,6 @@ def _tables(recorded: RenderedSet, model: D3Pose, body: BodyModel) -> list[str]:
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         print_tables(recorded)
-        own = landmark_scores(recorded)
-        print("\nBlazePose, 12 limb joints:", {k: round(v, 3) for k, v in own.items()})
         scores = limb_scores(model, recorded, body)
-        print("D3Pose, 12 limb joints:", {k: round(v, 3) for k, v in scores.items()})
+        print("\nD3Pose, 12 limb joints:", {k: round(v, 2) for k, v in scores.items()})
     return text.getvalue().splitlines()
