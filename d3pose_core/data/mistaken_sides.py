@@ -42,9 +42,8 @@ def _swap_of(ends: tuple[str, ...]) -> Tensor:
 
 
 MIRROR = torch.tensor(LANDMARK_MIRROR)
-SWAPS = [
-    _swap_of(ends) for ends in _ENDS.values()
-]  # [33] each, as MIRROR: of the legs, of the arms
+# [33] each, as MIRROR: of the legs, of the arms.
+SWAPS = [_swap_of(ends) for ends in _ENDS.values()]
 # Sides are taken as swapped when swapping them back leaves less than this share of the limbs' error
 # and is worth more than this share of the person's height.
 _SWAP_RATIO, _SWAP_GAIN = 0.6, 0.015
