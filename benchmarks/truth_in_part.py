@@ -18,7 +18,8 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.rendered import RenderedSet
-from d3pose_core.data.stance import HIPS, Stance
+from d3pose_core.data.stance import Stance
+from d3pose_core.data.told_depth import as_defined
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.view import project
@@ -48,8 +49,7 @@ def put_right(recorded: RenderedSet) -> Iterator[tuple[str, RenderedSet]]:
     statistics = fitted_statistics()
     seen = recorded.seen[..., None]
     stance = Stance.of(recorded.true_landmarks)
-    metric = statistics.definition @ stance.relative
-    metric = (metric - metric[..., HIPS, :].mean(-2, keepdim=True)) * seen[..., None]
+    metric = as_defined(stance.relative, statistics) * seen[..., None]
     image = {
         "rays": project(statistics.definition @ recorded.true_landmarks) * seen[..., None],
         "certainty": CERTAIN * seen.expand_as(recorded.certainty),

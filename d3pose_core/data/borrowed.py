@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.error_statistics import ErrorStatistics, fitted_statistics
+from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.mistaken_sides import MIRROR, SWAPS, better_swapped
 from d3pose_core.data.sight import outside_image
 from d3pose_core.data.simulator import Performed, Simulator, TrainingBatch
@@ -29,7 +29,7 @@ CANDIDATES = 8  # the most alike, of which one lends its errors
 # (standard deviation of its logarithm), and how far landmarks are trusted (that of the logit).
 SIZE_JITTER, TRUST_JITTER = 0.2, 0.3
 _COMPARED_EVERY = 12  # frames
-_NEAREST_M = 0.3  # nearer to the camera, landmarks are thrown anywhere
+NEAREST_M = 0.3  # nearer to the camera, landmarks are thrown anywhere
 _SPARE = 2  # times as many people as are wanted perform: those best in view are taken
 # Who is e times as far away is as unlike as one whose limbs are so far elsewhere.
 _DISTANCE_M = 0.1
@@ -85,23 +85,22 @@ class _Errors:
 class BorrowedErrors:
     """What was reported of recorded people, to be reported of others."""
 
-    def __init__(
-        self, recorded: TrainingBatch, body: BodyModel, statistics: ErrorStatistics | None = None
-    ):
+    def __init__(self, recorded: TrainingBatch, body: BodyModel) -> None:
         """`recorded`: windows of equal length, as `RenderedSet.batches` gives them.
 
         Raises InputError where all come too near to the camera.
         """
-        self._statistics = statistics or fitted_statistics()
+        self._statistics = fitted_statistics()
         landmarks = _landmarks_of_many(recorded, body)
-        near = (landmarks[..., 2].amin(-1) < _NEAREST_M) & recorded.observations.seen
+        near = (landmarks[..., 2].amin(-1) < NEAREST_M) & recorded.observations.seen
         sound = ~near.any(1)
         if not sound.any():
             raise InputError(f"all {len(sound)} recorded people come too near to lend their errors")
         seen, landmarks = recorded.observations[sound], landmarks[sound]
-        self._times_s = seen.step_s.median(0).values.cumsum(0)
-        self._looks = _looks(landmarks)
-        self._errors = self._errors_of(seen, landmarks)
+        self._step_s = seen.step_s.median(0).values
+        stance = Stance.of(landmarks)
+        self._looks = _looks(stance)
+        self._errors = self._errors_of(seen, landmarks, stance)
 
     def __len__(self) -> int:
         return len(self._looks)
@@ -109,40 +108,38 @@ class BorrowedErrors:
     @torch.no_grad()
     def sample(self, batch: int, simulator: Simulator) -> TrainingBatch:
         """`batch` windows of `simulator`'s people, at the times of the recordings."""
-        times = self._times_s.expand(_SPARE * batch, -1)
+        times = self._step_s.cumsum(0).expand(_SPARE * batch, -1)
         people = simulator.perform(simulator.motion(times), times)
         # Whether somebody is found who is hardly in the picture, the lender can't tell.
         best = in_view(people).topk(batch).indices
-        step = torch.diff(times, dim=1, prepend=times[:, :1])[best]
-        reports = self.report(people.landmarks[best], step, simulator.rng)
-        every_frame = torch.zeros_like(best), times.shape[1]
-        return TrainingBatch(reports, people.truth.windows(best, *every_frame))
+        step_s = self._step_s.expand(batch, -1)
+        reports = self.report(people.landmarks[best], step_s, simulator.rng)
+        return TrainingBatch(reports, people.truth[best])
 
     def report(self, landmarks: Tensor, step_s: Tensor, rng: torch.Generator) -> ObservationBatch:
         """Observations of people whose true landmarks are [B, T, 33, 3] m, optical frame.
 
         T is that of the recordings; `step_s` [B, T] s.
         """
-        apart = torch.cdist(_looks(landmarks), self._looks)
+        stance = Stance.of(landmarks)
+        apart = torch.cdist(_looks(stance), self._looks)
         nearest = apart.topk(min(CANDIDATES, len(self)), largest=False).indices
         pick = torch.randint(nearest.shape[1], (len(landmarks), 1), generator=rng)
         errors = self._errors[nearest.gather(1, pick)[:, 0]].varied(rng)
-        return self._reported(errors, landmarks, step_s)
+        return self._reported(errors, landmarks, stance, step_s)
 
-    def _errors_of(self, seen: ObservationBatch, landmarks: Tensor) -> _Errors:
-        stance = Stance.of(landmarks)
+    def _errors_of(self, seen: ObservationBatch, landmarks: Tensor, stance: Stance) -> _Errors:
         upright = _upright(stance)  # [N, 1, 2, 2]
         height = (PERSON_M / stance.distance)[..., None, None]
         true_rays = project(landmarks)
         order = _taken_for(seen.rays, true_rays, height)
         taken = true_rays.gather(2, order[..., None].expand_as(true_rays))
-        told = self._told(stance, order, torch.ones_like(stance.distance))
+        told = self._told(stance, order)
         depth, told_depth = seen.landmarks[..., 2], told[..., 2]
         factor = (depth * told_depth).sum(-1) / told_depth.square().sum(-1).clamp_min(1e-6)
         whole = (order[..., HIPS] != torch.tensor(HIPS)).all(-1)
         factor = torch.where(whole, factor.clamp(-1, 1), 1.0)
-        told = self._told(stance, order, factor)
-        metric = _turned(seen.landmarks, upright) - told
+        metric = _turned(seen.landmarks, upright) - _deep(told, factor)
         hint = seen.depth_hint * stance.distance[..., None]
         image = (seen.rays - taken) / height @ upright
         rivals = (seen.rival_rays - taken[..., None, :]) / height[..., None] @ upright[:, :, None]
@@ -160,23 +157,23 @@ class BorrowedErrors:
             seen=seen.seen,
         )
 
-    def _told(self, stance: Stance, order: Tensor, depth: Tensor) -> Tensor:
-        """Metric landmarks [N, T, 33, 3] of people turned upright as they are told on average.
+    def _told(self, stance: Stance, order: Tensor) -> Tensor:
+        """Metric landmarks [N, T, 33, 3] of people turned upright, as they are told on average.
 
-        Sides are mistaken as `order` and `depth` say.
+        Each is taken for the one that `order` [N, T, 33] says.
         """
         upright = _turned(stance.relative, _upright(stance))
         told = as_told(upright, stance.facing, self._statistics)
-        told = told.gather(2, order[..., None].expand_as(told))
-        return torch.cat([told[..., :2], told[..., 2:] * depth[..., None, None]], -1)
+        return told.gather(2, order[..., None].expand_as(told))
 
-    def _reported(self, errors: _Errors, landmarks: Tensor, step_s: Tensor) -> ObservationBatch:
-        stance = Stance.of(landmarks)
+    def _reported(
+        self, errors: _Errors, landmarks: Tensor, stance: Stance, step_s: Tensor
+    ) -> ObservationBatch:
         back = _upright(stance).transpose(-1, -2)
         height = (PERSON_M / stance.distance)[..., None, None]
         true_rays = project(landmarks)
         taken = true_rays.gather(2, errors.order[..., None].expand_as(true_rays))
-        metric = self._told(stance, errors.order, errors.depth) + errors.metric
+        metric = _deep(self._told(stance, errors.order), errors.depth) + errors.metric
         metric = _turned(metric, back)
         hint = errors.hint + self._statistics.hint_slope * metric[..., 2]
         there = errors.seen[..., None, None]
@@ -197,21 +194,17 @@ class BorrowedErrors:
 
 def in_view(people: Performed) -> Tensor:
     """[B] share of the landmarks that are in the picture; -1 for people who come too near."""
-    cameras = people.cameras
-    half_size = torch.stack([cameras.half_width, cameras.half_height], -1)
     depth = people.landmarks[..., 2]
-    outside = outside_image(project(people.landmarks), depth, half_size)
-    near = depth.flatten(1).amin(1) < _NEAREST_M
+    outside = outside_image(project(people.landmarks), depth, people.cameras.half_size)
+    near = depth.flatten(1).amin(1) < NEAREST_M
     return torch.where(near, -1.0, 1 - outside.float().mean((1, 2)))
 
 
 def _landmarks_of_many(recorded: TrainingBatch, body: BodyModel) -> Tensor:
     """[N, T, 33, 3] m; not of all at once, which would take gigabytes."""
-    windows, frames = recorded.truth.pelvis.shape[:2]
-    parts = torch.arange(windows).split(256)
-    return torch.cat(
-        [recorded.truth.windows(p, torch.zeros_like(p), frames).landmarks(body) for p in parts]
-    )
+    truth = recorded.truth
+    parts = torch.arange(len(truth.betas)).split(256)
+    return torch.cat([truth[part].landmarks(body) for part in parts])
 
 
 def _upright(stance: Stance) -> Tensor:
@@ -230,12 +223,16 @@ def _turned(points: Tensor, turn: Tensor) -> Tensor:
     return torch.cat([points[..., :2] @ turn, points[..., 2:]], -1)
 
 
-def _looks(landmarks: Tensor) -> Tensor:
+def _deep(points: Tensor, factor: Tensor) -> Tensor:
+    """Points [B, T, N, 3], their depths times `factor` [B, T]."""
+    return torch.cat([points[..., :2], points[..., 2:] * factor[..., None, None]], -1)
+
+
+def _looks(stance: Stance) -> Tensor:
     """[B, N] m: where the limbs are as the camera sees them, turned upright, at times through the window.
 
     The last is their distance from the camera, see `_DISTANCE_M`.
     """
-    stance = Stance.of(landmarks)
     limbs = stance.relative[:, ::_COMPARED_EVERY, _LIMBS]
     limbs = _turned(limbs, _upright(stance)).flatten(1)
     distance = _DISTANCE_M * stance.distance.log().mean(1, keepdim=True)

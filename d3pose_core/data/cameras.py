@@ -24,6 +24,11 @@ class CameraPath:
         """[B, T, 3] the world's y axis in the optical frame."""
         return self.rotation[..., 1]
 
+    @property
+    def half_size(self) -> Tensor:
+        """[B, 2] tangents of half the fields of view, horizontal and vertical."""
+        return torch.stack([self.half_width, self.half_height], -1)
+
 
 def look_at(position: Tensor, target: Tensor) -> Tensor:
     """Level optical frames (x right, y down, z forward) at `position` facing `target`: [..., 3, 3]."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.cameras import CameraPath, look_at
 from d3pose_core.data.landmark_noise import report_landmarks
+from d3pose_core.data.simulator import every_frame
 from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.rigid import RigidTransform
 from d3pose_core.skeleton import JOINT_NAMES
@@ -94,7 +95,7 @@ def drive_past(
 ) -> Drive:
     """Along one of the `WAYS`; the camera turns after the person, badly."""
     times, pelvis = performance.times, performance.pelvis
-    batch, frames = times.shape
+    batch = len(times)
     middle = pelvis.mean(1, keepdim=True)
     position = middle * torch.tensor([1.0, 0.0, 1.0]) + WAYS[way](times, rng)
     phase = 2 * math.pi * torch.rand(batch, 1, generator=rng)
@@ -107,13 +108,8 @@ def drive_past(
     rotations = performance.rotations.clone()
     rotations[:, :, 0] = rotation @ rotations[:, :, 0]
     seen_at = (rotation @ (pelvis - position)[..., None])[..., 0]
-    transl = seen_at - body.joints_rest(performance.betas)[:, None, 0]
-    landmarks = body.landmarks_matrices(
-        rotations.flatten(0, 1),
-        performance.betas.repeat_interleave(frames, 0),
-        transl.flatten(0, 1),
-    )
-    landmarks = landmarks.unflatten(0, (batch, frames))
+    flat = every_frame(rotations, performance.betas, seen_at, body)
+    landmarks = body.landmarks_matrices(*flat).unflatten(0, times.shape)
     return Drive(report_landmarks(landmarks, cameras, times, rng), landmarks, cameras)
 
 

@@ -106,7 +106,7 @@ def report_landmarks(
     stance = Stance.of(truth)
     true_rays = rays = project(truth)
     told_depth = as_told(stance.relative, stance.facing, statistics)[..., 2]
-    half_size = torch.stack([cameras.half_width, cameras.half_height], -1)
+    half_size = cameras.half_size
     if covered is None:
         covered = _lost_limbs(times_s, rng)
     sight = torch.where(hidden_by_own_body(stance.relative), int(Sight.BEHIND_SELF), 0)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.borrowed import BorrowedErrors
+from d3pose_core.data.borrowed import NEAREST_M, BorrowedErrors
 from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.motions import MotionWindows, mirror, turned_a_little
 from d3pose_core.data.rendered import RenderedSet
-from d3pose_core.data.simulator import TrainingBatch, Truth
+from d3pose_core.data.simulator import TrainingBatch, Truth, every_frame
 from d3pose_core.data.stance import Stance
 from d3pose_core.data.told_depth import as_told
 from d3pose_core.errors import InputError
@@ -28,7 +28,6 @@ from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
 _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
 _LEAST_SEEN = 0.5
-_NEAREST_M = 0.3
 _ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
 _PACES = (0.7, 1.5)  # of the time between the frames
 
@@ -98,16 +97,19 @@ def reposed(
     betas = torch.randn(truth.betas.shape, generator=rng).clamp(-2.5, 2.5)
     rotations = turned_a_little(truth.rotations, rng)
 
-    changed = replace(truth, rotations=rotations, betas=betas)
-    joints = body.joints_matrices(*changed.postures(body)).unflatten(0, truth.pelvis.shape[:2])
-    before, after = truth.landmarks(body), changed.landmarks(body)
+    changed = every_frame(rotations, betas, truth.pelvis, body)
+    joints, after = (
+        of(*changed).unflatten(0, truth.pelvis.shape[:2])
+        for of in (body.joints_matrices, body.landmarks_matrices)
+    )
+    before = truth.landmarks(body)
     use = which[:, None] & seen.seen  # reports of unseen frames are zero
     # Landmarks beside the camera or behind it move anywhere.
-    sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > _NEAREST_M)
+    sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > NEAREST_M)
     told = _as_reported(after) - _as_reported(before)
     metric = torch.where(sane[..., None], told, 0.0)
     ray = torch.where(sane[..., None], project(after) - project(before), 0.0)
-    distance = truth.pelvis[..., 2:].clamp_min(_NEAREST_M)
+    distance = truth.pelvis[..., 2:].clamp_min(NEAREST_M)
     hint = fitted_statistics().hint_slope * metric[..., 2] / distance
 
     def pick(new: Tensor, old: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from d3pose_core.array_file import read_arrays
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.simulator import TrainingBatch, Truth, planted_feet
+from d3pose_core.data.simulator import TrainingBatch, Truth, every_frame, planted_feet
 from d3pose_core.errors import InputError
 from d3pose_core.evaluation.metrics import (
     acceleration_error_mm,
@@ -151,11 +151,8 @@ class RenderedSet:
         out = []
         for first in range(0, len(self), size):
             part = self[first : first + size].from_first_seen()
-            clips, frames = part.seen.shape
-            betas = part.betas.repeat_interleave(frames, 0)
-            transl = part.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]
-            joints = body.joints_matrices(part.rotations.flatten(0, 1), betas, transl)
-            joints = joints.unflatten(0, (clips, frames))
+            flat = every_frame(part.rotations, part.betas, part.pelvis, body)
+            joints = body.joints_matrices(*flat).unflatten(0, part.seen.shape)
             in_world = (part.camera_rotation.transpose(-1, -2)[:, :, None] @ joints[..., None])[
                 ..., 0
             ] + part.camera_position[:, :, None]

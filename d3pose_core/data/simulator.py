@@ -39,16 +39,27 @@ class Truth:
         }
         return Truth(betas=self.betas[which], **of_frames)
 
-    def postures(self, body: BodyModel) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotations, betas and translations of all frames in a row, as `body` takes them."""
-        betas = self.betas.repeat_interleave(self.pelvis.shape[1], 0)
-        transl = self.pelvis.flatten(0, 1) - body.joints_rest(betas)[:, 0]
-        return self.rotations.flatten(0, 1), betas, transl
+    def __getitem__(self, index) -> Truth:
+        """Some of the windows."""
+        return Truth(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def landmarks(self, body: BodyModel) -> Tensor:
         """[B, T, 33, 3] m, in the camera's optical frame."""
-        landmarks = body.landmarks_matrices(*self.postures(body))
-        return landmarks.unflatten(0, self.pelvis.shape[:2])
+        flat = every_frame(self.rotations, self.betas, self.pelvis, body)
+        return body.landmarks_matrices(*flat).unflatten(0, self.pelvis.shape[:2])
+
+
+def every_frame(
+    rotations: Tensor, betas: Tensor, pelvis: Tensor, body: BodyModel
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All frames of B people in a row, [B * T, ...], as `body` takes them: rotations, betas, translations.
+
+    Args:
+        rotations: [B, T, 24, 3, 3]; betas: [B, 10]; pelvis: [B, T, 3] m.
+    """
+    transl = pelvis - body.joints_rest(betas)[:, None, 0]
+    each = betas.repeat_interleave(pelvis.shape[1], 0)
+    return rotations.flatten(0, 1), each, transl.flatten(0, 1)
 
 
 @dataclass
@@ -140,7 +151,7 @@ class Simulator:
     @torch.no_grad()
     def perform(self, windows: MotionWindows, times: Tensor) -> Performed:
         """As `observe`, without reports."""
-        batch, frames = times.shape
+        batch = len(times)
         betas = torch.randn(batch, 10, generator=self.rng).clamp(-2.5, 2.5)
         rest = self.body.joints_rest(betas)  # [B, 24, 3]
         # Long legs take longer steps, and the feet stay near the floor.
@@ -154,15 +165,9 @@ class Simulator:
         pelvis = into_camera(world_pelvis)
         rotations = windows.rotations.clone()
         rotations[:, :, 0] = cameras.rotation @ rotations[:, :, 0]
-        transl = pelvis - rest[:, None, 0]
-        # One body pass for all frames: [B * T, ...].
-        flat = (
-            rotations.flatten(0, 1),
-            betas.repeat_interleave(frames, 0),
-            transl.flatten(0, 1),
-        )
-        landmarks = self.body.landmarks_matrices(*flat).unflatten(0, (batch, frames))
-        joints = self.body.joints_matrices(*flat).unflatten(0, (batch, frames))
+        flat = every_frame(rotations, betas, pelvis, self.body)
+        landmarks = self.body.landmarks_matrices(*flat).unflatten(0, times.shape)
+        joints = self.body.joints_matrices(*flat).unflatten(0, times.shape)
         from_camera = cameras.rotation.transpose(-1, -2)[:, :, None]
         in_world = (from_camera @ joints[..., None])[..., 0] + cameras.position[:, :, None]
         contact = planted_feet(in_world, times)

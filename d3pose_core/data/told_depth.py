@@ -40,6 +40,10 @@ def as_told(relative: Tensor, facing: Tensor, statistics: ErrorStatistics) -> Te
         relative: [..., 33, 3] m, the body's landmarks as in `stance.Stance`.
         facing: [...] likewise.
     """
+    return with_told_depth(as_defined(relative, statistics), facing, statistics.told_depth)
+
+
+def as_defined(relative: Tensor, statistics: ErrorStatistics) -> Tensor:
+    """Where BlazePose puts the landmarks of such people on average, [..., 33, 3] m about their mid-hip."""
     defined = statistics.definition @ relative
-    defined = defined - defined[..., HIPS, :].mean(-2, keepdim=True)
-    return with_told_depth(defined, facing, statistics.told_depth)
+    return defined - defined[..., HIPS, :].mean(-2, keepdim=True)
