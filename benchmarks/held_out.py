@@ -4,9 +4,10 @@
         [--rendered RECORDING.npz ...] [--tilt rough] [--without-rivals]
 
 Recorded motions, simulated observations at 30 Hz, run step by step from an empty state: see
-d3pose_core/evaluation/held_out.py. The three columns are the three ways to run a decoder that reads its
-own past: free, with the truth in its loop, and with the complete truth given at once. The last row is
-what the observations themselves know of the limbs, before the network.
+d3pose_core/evaluation/held_out.py. First as on a robot: the network both ways, sides kept. The other
+columns are the three ways to run a decoder that reads its own past, of the network alone: free, with the
+truth in its loop, and with the complete truth given at once. The last row is what the observations
+themselves know of the limbs, before the network.
 
 With `--rendered` (recordings of tools.measure_landmarks of test people), also BlazePose's real reports on
 rendered people, against its own metric landmarks. `--tilt rough`: it is known which way is up, as exactly as
@@ -28,12 +29,12 @@ from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
 from d3pose_core.data.tilt import TILTS, UNKNOWN
 from d3pose_core.evaluation.held_out import (
+    as_on_a_robot,
     complete_truth,
     free_run,
     held_out_batches,
     score,
     truth_in_loop,
-    with_sides_kept,
 )
 from d3pose_core.evaluation.reliability import RADIUS_M, joint_errors, reliability
 from d3pose_core.evaluation.rendered import limb_scores
@@ -74,10 +75,11 @@ def main() -> None:
     batches = held_out_batches(motions, body, args.sequences)
     if args.without_rivals:
         batches = [without_rivals(batch, 1.0, torch.Generator()) for batch in batches]
-    runs = (free_run, truth_in_loop, complete_truth)
+    robot = partial(as_on_a_robot, body=body)
+    runs = (robot, free_run, truth_in_loop, complete_truth)
     columns = [score(model, batches, body, run, args.tilt) for run in runs]
     print(f"{args.weights}: {args.sequences} sequences from {len(motions)} clips of {args.split}")
-    print(f"{'':45s}    free    loop  complete")
+    print(f"{'':45s}   robot    free    loop  complete")
     for name, label in ROWS.items():
         print(f"{label:45s}" + "".join(f" {scores[name]:7.1f}" for scores in columns))
     errors = reliability(joint_errors(model, batches, body))
@@ -91,13 +93,12 @@ def main() -> None:
             none = torch.zeros_like(recorded.rival_certainty)
             recorded = replace(recorded, rival_certainty=none)
         network = limb_scores(model, recorded, body, tilt=args.tilt)
-        keep_sides = partial(with_sides_kept, body=body)
-        kept = limb_scores(model, recorded, body, keep_sides, args.tilt)
+        whole = limb_scores(model, recorded, body, robot, args.tilt)
         print(f"rendered people, {len(recorded)} clips, 12 limb joints, mid-hip aligned:")
         for name, own in landmark_scores(recorded).items():
             print(
-                f"  {name:10s} BlazePose {own:7.2f}   D3Pose {network[name]:7.2f}   with sides kept "
-                f"{kept[name]:7.2f}"
+                f"  {name:10s} BlazePose {own:7.2f}   D3Pose as on a robot {whole[name]:7.2f}   the network "
+                f"alone {network[name]:7.2f}"
             )
 
     observations = batches[0].observations

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from d3pose_core.camera import Intrinsics
-from d3pose_core.landmark_models import LANDMARK_FILES
+from d3pose_core.landmark_models import LANDMARKS
 from d3pose_core.model_files import model_path
 from d3pose_core.observe import BlazePoseObserver
 from d3pose_core.observe.cached import CachedObserver
@@ -43,9 +43,9 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     frames = list(ClipReader(args.clip or model_path("demo.mp4"), max_frames=args.frames))
-    columns = f"{'landmarks':10s}{'roll':>5s}{'ms a frame':>12s}{'turned':>8s}{'certainty':>11s}"
+    columns = f"{'landmarks':17s}{'roll':>5s}{'ms a frame':>12s}{'turned':>8s}{'certainty':>11s}"
     print(f"{columns}   frames of each person")
-    for name in LANDMARK_FILES:
+    for name in LANDMARKS:
         for roll in (0, -20, 20):
             observer = BlazePoseObserver(landmarks=name, num_threads=1)
             recovery = MeshRecovery.from_pretrained(observer=CachedObserver())
@@ -62,7 +62,7 @@ def main() -> None:
                 turned += recovery.turned
             seen = " ".join(str(count) for _, count in sorted(people.items()))
             certainty = float(np.median(certainties)) if certainties else math.nan
-            row = f"{name:10s}{roll:5d}{median(times):12.1f}{turned:8d}{certainty:11.2f}"
+            row = f"{name:17s}{roll:5d}{median(times):12.1f}{turned:8d}{certainty:11.2f}"
             print(f"{row}   {seen}", flush=True)
 
 

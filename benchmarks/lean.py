@@ -34,6 +34,7 @@ from d3pose_core.evaluation.robustness import CLEAR, facing
 from d3pose_core.lean import turn_upright
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.view import look_at_rotation, project
+from d3pose_core.runtime.both_ways import BothWays
 from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
 
 BINS = (-40, -10, 0, 10, 20, 40)  # degrees
@@ -76,7 +77,7 @@ def main() -> None:
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
         print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
-        runs = [free_run(model, batch) for batch in batches]
+        runs = [free_run(BothWays.of(model), batch) for batch in batches]
         print(_table(*_leans(runs, batches, body, args.tilt)), flush=True)
         if args.shares:
             print(_errors(runs, batches, body, args.tilt, args.shares), flush=True)

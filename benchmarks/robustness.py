@@ -20,7 +20,7 @@ from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import rolled
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.evaluation.held_out import free_run, held_out_batches, score, with_sides_kept
+from d3pose_core.evaluation.held_out import as_on_a_robot, free_run, held_out_batches, score
 from d3pose_core.evaluation.robustness import CLEAR, facing, in_runs, lost, sides_mistaken
 from d3pose_core.model.checkpoint import load_model
 
@@ -69,9 +69,9 @@ def main() -> None:
         ],
         "not found in 20 %, runs of 0.2 s": [lost(b, in_runs(b, 0.2, 0.2, rng)) for b in plain],
     }
-    runs = (free_run, partial(with_sides_kept, body=body))
+    runs = (free_run, partial(as_on_a_robot, body=body))
     heads = "".join(f"{head:>8s}" for head in ("MPJPE", "PA", "accel"))
-    print(f"{'':40s}{heads}  {heads}   mm, mm, mm/frame^2; network, and with sides kept")
+    print(f"{'':40s}{heads}  {heads}   mm, mm, mm/frame^2; network, and as on a robot")
     for label, batches in rows.items():
         some = [b for b in batches if len(b.truth.betas)]
         if not some:

@@ -26,13 +26,14 @@ from d3pose_core.data.drive_past import WAYS, Drive, Performance, drive_past, se
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.tilt import ROUGH, TILTS, known_up
+from d3pose_core.evaluation.held_out import Stepping
 from d3pose_core.lean import turn_upright
 from d3pose_core.model.checkpoint import load_model
-from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.view import out_of_view, pelvis_of
 from d3pose_core.recovery import DISTANCE_CUTOFF_HZ, DISTANCE_SPEED_GAIN, MEMORY_S
 from d3pose_core.rigid import rotation_vector
 from d3pose_core.root_motion import RootMotion
+from d3pose_core.runtime.both_ways import BothWays
 from d3pose_core.skeleton import JOINT_NAMES
 from d3pose_core.smoothing import OneEuroFilter
 
@@ -72,16 +73,16 @@ class Errors:
 
 @torch.inference_mode()
 def recovered(
-    model: D3Pose, body: BodyModel, drive: Drive, tilt: str
+    step: Stepping, body: BodyModel, drive: Drive, tilt: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frame by frame in the camera: pelvis [B, T, 3] m, root rotation [B, T, 3, 3], ankles [B, T, 2, 3] m."""
     people, frames = drive.observations.seen.shape
-    state = model.initial_state(people)
+    state = step.initial_state(people)
     which = [JOINT_NAMES.index(f"{side}_ankle") for side in ("left", "right")]
     pelvis, root, ankles = [], [], []
     up = known_up(drive.cameras.up, drive.observations.step_s, tilt)
     for t in range(frames):
-        prediction, view, state = model.step(drive.observations[:, t : t + 1], state)
+        prediction, view, state = step.step(drive.observations[:, t : t + 1], state)
         place = pelvis_of(prediction.place, view)[:, 0]
         rotations = out_of_view(prediction.rotations, view)[:, 0]
         joints = body.joints_matrices(rotations, prediction.betas[:, 0], torch.zeros(people, 3))
@@ -94,10 +95,10 @@ def recovered(
 
 
 def tracks(
-    performance: Performance, drive: Drive, model: D3Pose, body: BodyModel, tilt: str
+    performance: Performance, drive: Drive, step: Stepping, body: BodyModel, tilt: str
 ) -> list[dict[str, Track]]:
     """Of each person, by method."""
-    pelvis, root, ankles = recovered(model, body, drive, tilt)
+    pelvis, root, ankles = recovered(step, body, drive, tilt)
     result = []
     for n, times in enumerate(performance.times.tolist()):
         of_person = {name: Track.empty(len(times)) for name in (ALONE, IN_CAMERA, IN_WORLD)}
@@ -226,11 +227,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = torch.Generator().manual_seed(5)
-    model, body = load_model(args.weights).eval(), load_body("free-low")
+    step, body = BothWays.of(load_model(args.weights)), load_body("free-low")
 
     def followed(performance: Performance, way: str) -> list[dict[str, Track]]:
         drive = drive_past(body, performance, rng, way)
-        return tracks(performance, drive, model, body, args.tilt)
+        return tracks(performance, drive, step, body, args.tilt)
 
     exact = mock.patch(
         "d3pose_core.data.drive_past.report_landmarks",

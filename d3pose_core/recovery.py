@@ -35,6 +35,7 @@ from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of
 from d3pose_core.observe import BlazePoseObserver, PersonObservation, PersonObserver
 from d3pose_core.rigid import rotation_matrix, rotation_vector
 from d3pose_core.runtime import AUTO
+from d3pose_core.runtime.both_ways import BothWays
 from d3pose_core.runtime.choice import StepRuntime, open_runtime
 from d3pose_core.sides import LOST_S, SideVotes, keep_sides
 from d3pose_core.skeleton import NUM_JOINTS, NUM_LANDMARKS, RIVALS
@@ -151,7 +152,9 @@ class MeshRecovery:
             )
         self.observer, self.model, self.body, self.weights = observer, model.eval(), body, weights
         self.stature_m = stature_m
-        self.step = open_runtime(model, runtime) if isinstance(runtime, str) else runtime
+        if isinstance(runtime, str):
+            runtime = BothWays(open_runtime(model, runtime))
+        self.step = runtime
         self.device = next(model.parameters()).device
         self.stage_times_ms: dict[str, float] = {}
         self.not_finite = 0
@@ -186,7 +189,8 @@ class MeshRecovery:
             runtime: what executes the network, see `d3pose_core.runtime`: "auto" (the fastest that works
                 on the device), "torch", "onnx" or "cuda-graph".
             landmarks: BlazePose's landmark network, where `observer` is None: "full"; "heavy", which is
-                four times slower and more exact; or the .tflite file of another one.
+                four times slower and more exact; "full-both-ways" or "heavy-both-ways", which look at
+                everybody's mirror image, too: twice as slow and more exact; or another one's .tflite file.
 
         Raises:
             ModelFileMissing: run `d3pose models fetch`.

@@ -95,6 +95,10 @@ def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:
 
 JOINT_MIRROR = _mirror(JOINT_NAMES)
 LANDMARK_MIRROR = _mirror(LANDMARK_NAMES)
+# What the mirror that exchanges left and right, M = diag(-1, 1, 1), does to the numbers of a rotation
+# matrix: R -> M R M; and to those of a point, whose first one it turns round.
+MIRRORED_ROTATION = ((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0))
+MIRRORED_POINT = (-1.0, 1.0, 1.0)
 
 # Landmarks that lie at (or next to) an SMPL joint: (landmark index, joint index).
 LANDMARK_TO_JOINT: tuple[tuple[int, int], ...] = tuple(

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL, LANDMARKS
 from d3pose_core.runtime import RUNTIMES
 from d3pose_ros.geometry import AUTO, DISTORTED, RECTIFIED
 
@@ -84,8 +84,9 @@ class NodeParameters:
     )
     landmarks: str = _parameter(
         FULL,
-        "BlazePose's landmark network: full, or heavy, which is four times slower and more exact.",
-        choices=tuple(LANDMARK_FILES),
+        "BlazePose's landmark network: full, or heavy, which is four times slower and more exact. With "
+        "-both-ways it also looks at everybody's mirror image: twice as slow, and more exact.",
+        choices=LANDMARKS,
     )
     threads: int = _parameter(
         1,

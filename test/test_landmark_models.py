@@ -6,7 +6,17 @@ import pytest
 from d3pose_core import model_files
 from d3pose_core.cli.main import main
 from d3pose_core.errors import InputError, ModelFileMissing
-from d3pose_core.landmark_models import BEST, FULL, HEAVY, LANDMARK_FILES, landmark_file, resolve
+from d3pose_core.landmark_models import (
+    BEST,
+    BOTH_WAYS,
+    FULL,
+    HEAVY,
+    LANDMARK_FILES,
+    LANDMARKS,
+    landmark_file,
+    looks_both_ways,
+    resolve,
+)
 from d3pose_core.observe.blazepose import BlazePoseLandmarker
 from d3pose_core.observe.observation import Roi
 from d3pose_core.recovery import MeshRecovery
@@ -16,20 +26,30 @@ from test.helpers.model_cache import link_needed_files
 
 def test_best_is_heavy_only_where_it_is_whole(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("D3POSE_CACHE", str(tmp_path))
-    assert resolve(BEST) == FULL
+    assert resolve(BEST) == FULL + BOTH_WAYS
     assert not caplog.records
     (tmp_path / LANDMARK_FILES[HEAVY]).write_bytes(b"cut off")
-    assert resolve(BEST) == FULL
+    assert resolve(BEST) == FULL + BOTH_WAYS
     assert "damaged" in caplog.text
     monkeypatch.setattr(model_files, "state", lambda entry: "ok")
-    assert resolve(BEST) == HEAVY
-    assert resolve(FULL) == FULL
+    assert resolve(BEST) == HEAVY + BOTH_WAYS
+    assert all(resolve(name) == name for name in LANDMARKS)
+
+
+def test_names_say_which_file_and_how_often_it_looks(tmp_path):
+    assert LANDMARKS == ("full", "full-both-ways", "heavy", "heavy-both-ways")
+    for name in LANDMARKS:
+        assert landmark_file(name) == LANDMARK_FILES[HEAVY if "heavy" in name else FULL]
+        assert looks_both_ways(name) == ("both" in name)
+    own = tmp_path / "lite-both-ways.tflite"
+    assert landmark_file(own) == own
+    assert not looks_both_ways(own)
 
 
 def test_other_names_are_told_the_known_ones():
-    with pytest.raises(InputError, match=r"full, heavy, or .* got 'lite'"):
+    with pytest.raises(InputError, match=r"full, full-both-ways, heavy, .* got 'lite'"):
         landmark_file("lite")
-    with pytest.raises(InputError, match=r"full, heavy, or .* got 'lite'"):
+    with pytest.raises(InputError, match=r"full, full-both-ways, heavy, .* got 'lite'"):
         MeshRecovery.from_pretrained(landmarks="lite")
 
 

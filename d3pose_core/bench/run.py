@@ -29,7 +29,7 @@ from d3pose_core.bench.work import (
 )
 from d3pose_core.body import BodyModel, load_body
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL, LANDMARKS
 from d3pose_core.machine import describe
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.d3pose import D3Pose
@@ -64,8 +64,8 @@ class BenchOptions:
     landmarks: str = FULL  # see d3pose_core.landmark_models
 
     def __post_init__(self) -> None:
-        if self.landmarks not in LANDMARK_FILES:
-            known = ", ".join(LANDMARK_FILES)
+        if self.landmarks not in LANDMARKS:
+            known = ", ".join(LANDMARKS)
             raise InputError(f"landmarks must be one of {known}, got {self.landmarks!r}")
         for name in ("people", "sizes", "threads"):
             if not getattr(self, name):
@@ -102,9 +102,9 @@ class Needs:
         """For so many people; raises ModelFileMissing."""
         landmarker = BlazePoseLandmarker(landmarks, num_threads=1)
         return cls(
-            landmarks=tflite_work(landmarker.content),
+            landmarks=tflite_work(landmarker.content).times(len(landmarker.ways)),
             detect=tflite_work(read_model(DETECTION_MODEL)),
-            network={count: network_work(model, count) for count in people},
+            network={count: network_work(model, 2 * count) for count in people},  # both ways
             body={count: joints_work(body, count) for count in people},
             mesh={count: mesh_work(body, count) for count in people},
         )

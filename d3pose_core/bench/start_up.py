@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL, LANDMARKS
 
 _FRAMES = 45
 _IMAGES = 8  # of the clip: the images themselves should not weigh on the memory measured
@@ -89,7 +89,7 @@ if __name__ == "__main__":
     parser.add_argument("--people", type=int, default=1)
     parser.add_argument("--weights", default="d3pose-landmarks")
     parser.add_argument("--runtime", default="auto")
-    parser.add_argument("--landmarks", choices=tuple(LANDMARK_FILES), default=FULL)
+    parser.add_argument("--landmarks", choices=LANDMARKS, default=FULL)
     parser.add_argument("--began", type=float, default=time.monotonic(), help="monotonic clock, s")
     args = parser.parse_args()
     print(json.dumps(asdict(_measure_here(args))))

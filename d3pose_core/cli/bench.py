@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from d3pose_core.cli.options import count
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL, LANDMARKS
 from d3pose_core.runtime import AUTO, RUNTIMES
 
 
@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--landmarks",
-        choices=tuple(LANDMARK_FILES),
+        choices=LANDMARKS,
         default=FULL,
         help="BlazePose's landmark network (default: %(default)s)",
     )

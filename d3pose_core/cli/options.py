@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import BEST, FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import BEST, FULL, LANDMARKS
 from d3pose_core.runtime import AUTO, RUNTIMES
 
 DEFAULT_HFOV_DEG = 60.0
@@ -52,10 +52,11 @@ def add_landmarks_option(parser: argparse.ArgumentParser, default: str = FULL) -
     """`--landmarks`, to be resolved by `landmark_models.resolve`."""
     parser.add_argument(
         "--landmarks",
-        choices=(*LANDMARK_FILES, BEST),
+        choices=(*LANDMARKS, BEST),
         default=default,
         help="BlazePose's landmark network: full, as on a robot; heavy, four times slower and more exact; "
-        "best: heavy if `d3pose models fetch` could get it, else full (default: %(default)s)",
+        "-both-ways: mirror images are looked at, too, twice as slow and more exact; best: heavy if "
+        "`d3pose models fetch` could get it, else full, and both ways (default: %(default)s)",
     )
 
 

@@ -102,9 +102,10 @@ def _observe(args: argparse.Namespace, dataset: Dataset) -> int:
 
 def _observer_name(max_people: int, landmarks: str) -> str:
     """What observations depend on: another observer must not add to the same folder."""
-    from d3pose_core.landmark_models import LANDMARK_FILES
+    from d3pose_core.landmark_models import landmark_file, looks_both_ways
     from d3pose_core.model_files import find, model_path
 
-    file = LANDMARK_FILES[landmarks]
+    file = str(landmark_file(landmarks))
     model_path(file)  # says now, not in each process, that it has to be fetched
-    return f"{file} {find(file).sha256[:12]}, at most {max_people} people"
+    ways = ", both ways" if looks_both_ways(landmarks) else ""
+    return f"{file} {find(file).sha256[:12]}{ways}, at most {max_people} people"

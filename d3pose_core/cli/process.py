@@ -25,7 +25,7 @@ from d3pose_core.cli.process_totals import Totals
 from d3pose_core.cli.report import Bar, progress_bar
 from d3pose_core.engine import Outcome, Report
 from d3pose_core.errors import D3PoseError
-from d3pose_core.landmark_models import LANDMARK_FILES, resolve
+from d3pose_core.landmark_models import landmark_file, resolve
 from d3pose_core.output_file import output_in
 from d3pose_core.recording import Summary
 from d3pose_core.recordings import Record, Recording
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
         overlay=args.overlay,
     )
     # Says now, not of every recording, that it has to be fetched.
-    model_files.read_model(LANDMARK_FILES[settings.landmarks])
+    model_files.read_model(str(landmark_file(settings.landmarks)))
     found = recordings.assign_folders(args.recordings, args.out, args.root)
     check_output_folder(args.out)
     identity = _identity(settings)

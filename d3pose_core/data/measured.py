@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -22,8 +22,9 @@ from d3pose_core.data.simulator import TrainingBatch, Truth, every_frame
 from d3pose_core.data.stance import Stance
 from d3pose_core.data.told_depth import as_told
 from d3pose_core.errors import InputError
+from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import project
-from d3pose_core.skeleton import JOINT_MIRROR, LANDMARK_MIRROR
+from d3pose_core.skeleton import JOINT_MIRROR, MIRRORED_POINT
 
 _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
@@ -179,21 +180,14 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
     Shapes stay as they are: the body's shape space is symmetric.
     """
     seen, truth = batch.observations, batch.truth
-    landmark, joint = list(LANDMARK_MIRROR), list(JOINT_MIRROR)
-    flip2, flip3 = torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0, 1.0])
+    joint, x_turned = list(JOINT_MIRROR), torch.tensor(MIRRORED_POINT)
 
     def pick(changed: Tensor, x: Tensor) -> Tensor:
         return torch.where(which.view(-1, *[1] * (x.ndim - 1)), changed, x)
 
-    observations = replace(
-        seen,
-        rays=pick(seen.rays[:, :, landmark] * flip2, seen.rays),
-        rival_rays=pick(seen.rival_rays[:, :, landmark] * flip2, seen.rival_rays),
-        landmarks=pick(seen.landmarks[:, :, landmark] * flip3, seen.landmarks),
-        **{
-            name: pick(getattr(seen, name)[:, :, landmark], getattr(seen, name))
-            for name in ("depth_hint", "visibility", "presence", "certainty", "rival_certainty")
-        },
+    other = seen.mirrored()
+    observations = ObservationBatch(
+        **{f.name: pick(getattr(other, f.name), getattr(seen, f.name)) for f in fields(seen)}
     )
     moved = mirror(MotionWindows(truth.rotations, truth.pelvis), which)
     return TrainingBatch(
@@ -202,8 +196,8 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
             moved.rotations,
             truth.betas,
             moved.pelvis,
-            pick(truth.joints[:, :, joint] * flip3, truth.joints),
+            pick(truth.joints[:, :, joint] * x_turned, truth.joints),
             pick(truth.contact[:, :, _MIRROR_CONTACT], truth.contact),
-            pick(truth.up * flip3, truth.up),
+            pick(truth.up * x_turned, truth.up),
         ),
     )

@@ -18,7 +18,13 @@ from torch import Tensor
 
 from d3pose_core.array_file import read_arrays
 from d3pose_core.errors import InputError
-from d3pose_core.skeleton import JOINT_MIRROR, JOINT_NAMES, JOINT_PARENTS
+from d3pose_core.skeleton import (
+    JOINT_MIRROR,
+    JOINT_NAMES,
+    JOINT_PARENTS,
+    MIRRORED_POINT,
+    MIRRORED_ROTATION,
+)
 
 SHARD_FPS = 30.0
 
@@ -104,10 +110,8 @@ class MotionLibrary:
 
 def mirror(windows: MotionWindows, which: Tensor) -> MotionWindows:
     """Swap left and right (reflect x) in the windows where `which` [B] is True."""
-    # Reflecting x on both sides of a rotation: R -> M R M with M = diag(-1, 1, 1).
-    sign = torch.tensor([[1.0, -1, -1], [-1, 1, 1], [-1, 1, 1]])
-    rotations = windows.rotations[:, :, list(JOINT_MIRROR)] * sign
-    pelvis = windows.pelvis * torch.tensor([-1.0, 1, 1])
+    rotations = windows.rotations[:, :, list(JOINT_MIRROR)] * torch.tensor(MIRRORED_ROTATION)
+    pelvis = windows.pelvis * torch.tensor(MIRRORED_POINT)
     return MotionWindows(
         torch.where(which[:, None, None, None, None], rotations, windows.rotations),
         torch.where(which[:, None, None], pelvis, windows.pelvis),

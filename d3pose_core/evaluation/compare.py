@@ -8,6 +8,7 @@ what it asks for.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,11 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.evaluation.held_out import Recovered, free_run, score_run
+from d3pose_core.evaluation.held_out import Recovered, free_run, in_optical_frame, score_run
 from d3pose_core.model.baselines.base import Peer
 from d3pose_core.model.d3pose import D3Pose
-from d3pose_core.model.tokens import ObservationBatch
-from d3pose_core.model.view import out_of_view, pelvis_of
+from d3pose_core.model.tokens import ObservationBatch, tokenize
+from d3pose_core.runtime.both_ways import mean_of, mirrored
 
 Network = D3Pose | Peer
 
@@ -30,14 +31,25 @@ def lookahead_frames(model: Network) -> int:
 
 
 @torch.inference_mode()
-def recover(model: Network, batch: TrainingBatch) -> Recovered:
-    """What the network says of each frame, free-running."""
+def recover(model: Network, batch: TrainingBatch, both_ways: bool = False) -> Recovered:
+    """What the network says of each frame, free-running; or the mean of it and of what it says of a mirror.
+
+    `both_ways` is what `runtime.both_ways` does, with any network.
+    """
+    if both_ways:
+        seen = batch.observations
+        said, of_mirror = (
+            recover(model, replace(batch, observations=each)).prediction
+            for each in (seen, seen.mirrored())
+        )
+        # The view camera depends on what is observed alone.
+        view = tokenize(seen, min_presence=0.0).view
+        return in_optical_frame(mean_of(said, mirrored(of_mirror)), view)
     if isinstance(model, D3Pose):
         return free_run(model, batch)
     # No peer reads its own answers, so all frames at once say the same as one after the other.
     output = model(batch.observations)
-    rotations = out_of_view(output.prediction.rotations, output.view)
-    return Recovered(output.prediction, rotations, pelvis_of(output.prediction.place, output.view))
+    return in_optical_frame(output.prediction, output.view)
 
 
 def jerk(points: Tensor, step_s: Tensor) -> Tensor:
@@ -46,17 +58,20 @@ def jerk(points: Tensor, step_s: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(model: Network, batches: list[TrainingBatch], body: BodyModel) -> dict[str, float]:
+def evaluate(
+    model: Network, batches: list[TrainingBatch], body: BodyModel, both_ways: bool = False
+) -> dict[str, float]:
     """Errors over all seen frames.
 
     Args:
         batches: observations at a constant frame rate, with the truth.
+        both_ways: see `recover`.
 
     Returns:
         `held_out.score`'s, and `jitter`, the mean jerk of the 24 joints about the pelvis, and
         `true_jitter`, that of the truth, in 100 m/s^3.
     """
-    recovered = [recover(model, batch) for batch in batches]
+    recovered = [recover(model, batch, both_ways) for batch in batches]
     replies = iter(recovered)
     scores = score_run(lambda batch: next(replies), batches, body)
     jitter, true_jitter = [], []
@@ -82,16 +97,17 @@ def _joints_about_pelvis(body: BodyModel, rotations: Tensor, betas: Tensor) -> T
 
 
 def streaming_cost(model: Network, observations: ObservationBatch) -> dict[str, float]:
-    """What one step of one person costs, in a state that is full.
+    """What one step costs, in a state that is full.
 
     Args:
-        observations: [1, T, ...]; as long as the network remembers.
+        observations: [B, T, ...] of one person, or of as many as a step has to do with; as long as the
+            network remembers.
 
     Returns:
         `parameters` (millions), `mflop` (matrix products of one step, 2 a multiply-add),
         `ms` (median over the last half of the frames, with as many threads as torch is set to).
     """
-    state = model.initial_state(1)
+    state = model.initial_state(len(observations.seen))
     times = []
     frames = observations.seen.shape[1]
     for t in range(frames):

@@ -25,6 +25,7 @@ from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.tokens import ObservationBatch, tokenize
 from d3pose_core.model.view import ViewCamera, out_of_view, pelvis_of, project
+from d3pose_core.runtime.both_ways import BothWays
 from d3pose_core.sides import LOST_S, SideVotes, keep_sides
 from d3pose_core.skeleton import LANDMARK_TO_JOINT, NUM_JOINTS
 from d3pose_core.training.losses import true_past
@@ -90,7 +91,7 @@ def free_run(model: Stepping, batch: TrainingBatch) -> Recovered:
     steps = []
     for t in range(batch.observations.seen.shape[1]):
         prediction, view, state = model.step(batch.observations[:, t : t + 1], state)
-        steps.append(_in_optical_frame(prediction, view))
+        steps.append(in_optical_frame(prediction, view))
     return _joined(steps)
 
 
@@ -107,13 +108,18 @@ def with_sides_kept(model: Stepping, batch: TrainingBatch, body: BodyModel) -> R
         age_s = age_s + frame.step_s[:, 0]
         frame, votes, _ = keep_sides(frame, last.numpy(), (age_s <= LOST_S).numpy(), votes)
         prediction, view, state = model.step(frame, state)
-        recovered = _in_optical_frame(prediction, view)
+        recovered = in_optical_frame(prediction, view)
         steps.append(recovered)
         joints = recovered.joints(body) + recovered.pelvis[:, :, None]
         seen = frame.seen[:, 0]
         last = torch.where(seen[:, None, None], joints[:, 0], last)
         age_s = torch.where(seen, 0.0, age_s)
     return _joined(steps)
+
+
+def as_on_a_robot(model: D3Pose, batch: TrainingBatch, body: BodyModel) -> Recovered:
+    """As `MeshRecovery` does: the network both ways, on observations that `keep_sides` has put right."""
+    return with_sides_kept(BothWays.of(model), batch, body)
 
 
 @torch.inference_mode()
@@ -126,7 +132,7 @@ def truth_in_loop(model: D3Pose, batch: TrainingBatch) -> Recovered:
     for t in range(observations.seen.shape[1]):
         output = model(observations[:, t : t + 1], past[:, t : t + 1], state)
         state = output.state
-        steps.append(_in_optical_frame(output.prediction, output.view))
+        steps.append(in_optical_frame(output.prediction, output.view))
     return _joined(steps)
 
 
@@ -134,7 +140,7 @@ def truth_in_loop(model: D3Pose, batch: TrainingBatch) -> Recovered:
 def complete_truth(model: D3Pose, batch: TrainingBatch) -> Recovered:
     """All frames at once, the decoder reading the true pose of each frame before."""
     output = model(batch.observations, true_past(batch.truth, _view(model, batch)))
-    return _in_optical_frame(output.prediction, output.view)
+    return in_optical_frame(output.prediction, output.view)
 
 
 def _view(model: D3Pose, batch: TrainingBatch) -> ViewCamera:
@@ -156,7 +162,7 @@ def _joined(steps: list[Recovered]) -> Recovered:
     )
 
 
-def _in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
+def in_optical_frame(prediction: PosePrediction, view: ViewCamera) -> Recovered:
     """What a network said before its view camera, before the camera."""
     return Recovered(
         prediction, out_of_view(prediction.rotations, view), pelvis_of(prediction.place, view)

@@ -6,13 +6,13 @@ does not matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from d3pose_core.model.view import ViewCamera, look_at_rotation, view_rays
-from d3pose_core.skeleton import LANDMARK_NAMES, RIVALS
+from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, MIRRORED_POINT, RIVALS
 
 # The order of the first stage's slots. Neighbours merge, windows of six are one part of the body.
 FRAME_SLOT, FILLER_SLOT = "frame", "filler"
@@ -33,6 +33,13 @@ FRAME_FEATURES = 4  # direction of the person 2, log size 1, log time step 1
 # The landmarks that say where a person is and how large: limb joints and the nose.
 _CORE_PARTS = ("nose", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 CORE_LANDMARKS = [i for i, name in enumerate(LANDMARK_NAMES) if name.split("_")[-1] in _CORE_PARTS]
+
+
+# The arrays of an `ObservationBatch` whose third axis is the landmarks.
+_OF_LANDMARKS = (
+    *("rays", "depth_hint", "landmarks", "visibility", "presence", "certainty"),
+    *("rival_rays", "rival_certainty"),
+)
 
 
 @dataclass
@@ -56,6 +63,16 @@ class ObservationBatch:
     def __getitem__(self, index) -> ObservationBatch:
         """Index or slice every array alike, e.g. `batch[:, 10:20]`."""
         return ObservationBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def mirrored(self) -> ObservationBatch:
+        """The same people as a mirrored image shows them: left and right exchanged, x turned round."""
+        x_turned = self.rays.new_tensor(MIRRORED_POINT)
+        signs = {"rays": x_turned[:2], "rival_rays": x_turned[:2], "landmarks": x_turned}
+        order = list(LANDMARK_MIRROR)
+        changed = {
+            name: getattr(self, name)[:, :, order] * signs.get(name, 1) for name in _OF_LANDMARKS
+        }
+        return replace(self, **changed)
 
     def to(self, device: torch.device) -> ObservationBatch:
         return ObservationBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})

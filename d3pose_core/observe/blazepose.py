@@ -16,8 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from d3pose_core.landmark_models import FULL, landmark_file
+from d3pose_core.landmark_models import FULL, landmark_file, looks_both_ways
 from d3pose_core.observe import roi as geometry
+from d3pose_core.observe.both_ways import joined, unmirrored
 from d3pose_core.observe.observation import Roi
 from d3pose_core.observe.tflite import TfliteNetwork
 from d3pose_core.skeleton import NUM_LANDMARKS, RIVALS
@@ -55,11 +56,15 @@ class Landmarks:
 class BlazePoseLandmarker:
     """Runs the landmark network on ROIs.
 
-    `landmarks`: "full", "heavy" (see `landmark_models`), or the .tflite file of another BlazePose network.
-    `num_threads`: that work on one person together, or on several people, one each.
+    `landmarks`: one of `landmark_models.LANDMARKS`, or the .tflite file of another BlazePose network.
+    `num_threads`: that work on one look together, or on several looks, one each.
+
+    Attributes:
+        ways: False for a look at a person, True for one at their mirror image: one of them, or both.
     """
 
     def __init__(self, landmarks: str | Path = FULL, num_threads: int = 2) -> None:
+        self.ways = (False, True) if looks_both_ways(landmarks) else (False,)
         self._num_threads = num_threads
         self._network = TfliteNetwork(
             landmark_file(landmarks),
@@ -72,7 +77,9 @@ class BlazePoseLandmarker:
             },
             num_threads=num_threads,
         )
-        self._one_each: list[TfliteNetwork] = []  # with one thread; made when two people are seen
+        self._one_each: list[
+            TfliteNetwork
+        ] = []  # with one thread; made when two looks are asked for
         self._helpers: ThreadPoolExecutor | None = None
 
     @property
@@ -82,17 +89,18 @@ class BlazePoseLandmarker:
 
     def __call__(self, image_bgr: np.ndarray, roi: Roi) -> Landmarks:
         """`image_bgr`: uint8 [H, W, 3]; the person fills the ROI, head up in it."""
-        return _look(self._network, image_bgr, roi)
+        return _joined([_look(self._network, image_bgr, roi, way) for way in self.ways], roi)
 
     def several(self, image_bgr: np.ndarray, rois: Sequence[Roi]) -> list[Landmarks]:
-        """The same for each ROI, to the last bit, but with the people spread over the threads.
+        """The same for each ROI, to the last bit, but with the looks spread over the threads.
 
         Threads that share one network wait for each other at each of its hundred layers; with a
-        person each they meet once.
+        look each they meet once.
         """
         threads = self._num_threads
-        # One who is left over after full rounds gets all threads.
-        together = len(rois) - 1 if len(rois) % threads == 1 else len(rois)
+        looks = [(roi, way) for roi in rois for way in self.ways]
+        # One that is left over after full rounds gets all threads.
+        together = len(looks) - 1 if len(looks) % threads == 1 else len(looks)
         if threads == 1 or together < 2:
             return [self(image_bgr, roi) for roi in rois]
         if self._helpers is None:
@@ -101,21 +109,30 @@ class BlazePoseLandmarker:
 
         def share(number: int) -> list[Landmarks]:
             return [
-                _look(self._one_each[number], image_bgr, roi)
-                for roi in rois[number:together:threads]
+                _look(self._one_each[number], image_bgr, *look)
+                for look in looks[number:together:threads]
             ]
 
         others = [self._helpers.submit(share, number) for number in range(1, threads)]
         shares = [share(0), *(other.result() for other in others)]
         found = [shares[i % threads][i // threads] for i in range(together)]
-        return found + [self(image_bgr, roi) for roi in rois[together:]]
+        found += [_look(self._network, image_bgr, *look) for look in looks[together:]]
+        each = len(self.ways)
+        return [_joined(found[each * i : each * (i + 1)], roi) for i, roi in enumerate(rois)]
 
 
-def _look(network: TfliteNetwork, image_bgr: np.ndarray, roi: Roi) -> Landmarks:
+def _look(network: TfliteNetwork, image_bgr: np.ndarray, roi: Roi, mirrored: bool) -> Landmarks:
     crop = cv2.cvtColor(geometry.cut(image_bgr, roi, _SIDE), cv2.COLOR_BGR2RGB)
+    shown = crop[:, ::-1] if mirrored else crop
     tensor = network.input_buffer
-    np.multiply(crop, np.float32(1 / 255), out=tensor[0], dtype=np.float32)
-    return decode(network(tensor), roi)
+    np.multiply(shown, np.float32(1 / 255), out=tensor[0], dtype=np.float32)
+    found = decode(network(tensor), roi)
+    return unmirrored(found, roi) if mirrored else found
+
+
+def _joined(readings: list[Landmarks], roi: Roi) -> Landmarks:
+    """Of one ROI, one for each of the landmarker's ways."""
+    return readings[0] if len(readings) == 1 else joined(readings[0], readings[1], roi)
 
 
 def decode(outputs: dict[str, np.ndarray], roi: Roi) -> Landmarks:

@@ -46,7 +46,7 @@ class BlazePoseObserver:
 
     `max_people`: at most so many are tracked; when they are, no time goes into searching.
     `detector`: your own PersonDetector instead of BlazePose's; it is shown whole images.
-    `landmarks`: "full", "heavy" (see `landmark_models`), or the .tflite file of another BlazePose network.
+    `landmarks`: one of `landmark_models.LANDMARKS`, or the .tflite file of another BlazePose network.
     `num_threads`: of each network.
     `smallest_person`: height of the smallest person that BlazePose's detector is to look for, in
     units of the image's height; smaller takes longer to find.

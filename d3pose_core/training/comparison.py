@@ -39,6 +39,9 @@ class ComparisonConfig:
     output: str
     networks: tuple[str, ...] = (*PEERS, ONE_EURO)
     weights: tuple[str, ...] = ("d3pose-landmarks",)  # D3Pose networks, trained before
+    # Of the table's names, those that are scored both ways, too, as D3Pose runs on a robot
+    # (`runtime.both_ways`).
+    both_ways: tuple[str, ...] = ()
     changes: dict[str, Any] = field(default_factory=dict)  # to the training configuration
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)  # network -> constructor's sizes
     sequences: int = 256  # of 3 s, of each test set of motions
@@ -74,21 +77,23 @@ def compare(config: ComparisonConfig) -> str:
     torch.set_num_threads(1)
     body = load_body("free-low")
     networks = dict(_networks(config))
+    unknown = sorted(set(config.both_ways) - set(networks))
+    if unknown:
+        raise InputError(f"both_ways names {unknown}; the table has {list(networks)}")
     motions = config.training_of("").motions
     test_sets = dict(_test_sets(config, motions))
     # As many frames as any network remembers.
-    one_person = next(iter(test_sets.values()))[0].observations[:1]
+    observations = next(iter(test_sets.values()))[0].observations
 
-    costs: dict[str, dict[str, float]] = {}
+    tables: dict[str, dict[str, dict[str, float]]] = {test_set: {} for test_set in test_sets}
     for name, model in networks.items():
-        costs[name] = streaming_cost(model, one_person)
-        costs[name]["lookahead_ms"] = 1000 * lookahead_frames(model) / SHARD_FPS
-    tables = {
-        test_set: {
-            name: evaluate(model, batches, body) | costs[name] for name, model in networks.items()
-        }
-        for test_set, batches in test_sets.items()
-    }
+        for both_ways in (False, True)[: 1 + (name in config.both_ways)]:
+            # A mirror image costs what a second person does.
+            cost = streaming_cost(model, observations[: 2 if both_ways else 1])
+            cost["lookahead_ms"] = 1000 * lookahead_frames(model) / SHARD_FPS
+            row = f"{name}, both ways" if both_ways else name
+            for test_set, batches in test_sets.items():
+                tables[test_set][row] = evaluate(model, batches, body, both_ways) | cost
     training = config.training_of("")
     notes = {
         "training of the peers": f"{training.steps} steps of {training.batch} windows of "

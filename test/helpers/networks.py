@@ -10,6 +10,7 @@ from d3pose_core.model.decoder import PosePrediction
 from d3pose_core.model.image import ImageD3Pose
 from d3pose_core.model.image.features import FrameFeatures
 from d3pose_core.model.tokens import ObservationBatch
+from d3pose_core.runtime.choice import StepRuntime
 
 # Two stages, shifted windows and a merge: what the shipped network has, and a tenth of its size.
 SMALL = D3PoseConfig(
@@ -37,7 +38,9 @@ def random_network(config: D3PoseConfig = SMALL, std: float = 0.08) -> D3Pose:
     return model
 
 
-def stream(model: D3Pose | ImageD3Pose, batch: ObservationBatch | FrameFeatures) -> PosePrediction:
+def stream(
+    model: D3Pose | ImageD3Pose | StepRuntime, batch: ObservationBatch | FrameFeatures
+) -> PosePrediction:
     """All frames, one after the other, on the network's own outputs."""
     state = model.initial_state(len(batch.seen))
     steps = []

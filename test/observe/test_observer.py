@@ -9,7 +9,7 @@ import pytest
 
 from d3pose_core import model_files
 from d3pose_core.errors import InputError, ModelFileMissing
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import BOTH_WAYS, FULL, LANDMARK_FILES
 from d3pose_core.observe import BlazePoseDetector, BlazePoseObserver, PersonDetector, PersonObserver
 from d3pose_core.observe.blazepose import BlazePoseLandmarker, Landmarks
 from d3pose_core.observe.observation import Roi
@@ -128,17 +128,20 @@ def test_mirrored_image_gives_mirrored_landmarks(clip, clip_people, frame):
         assert np.median(np.abs(metric[:, 2])) < 0.2  # depth is the network's weak side
 
 
+@pytest.mark.parametrize("landmarks", [FULL, FULL + BOTH_WAYS])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("people", [0, 1, 2, 3, 5])
-def test_people_side_by_side_are_the_same_as_one_by_one(clip, clip_people, threads, people):
+def test_people_side_by_side_are_the_same_as_one_by_one(
+    clip, clip_people, threads, people, landmarks
+):
     """However many threads there are, or replays would depend on the machine."""
     places = [
         Roi(hips(person) + np.array([shift, 0]), 1.3 * float(np.ptp(person.keypoints[:, 1])), 0.0)
         for person in clip_people[60]
         for shift in (0, 5, -5)
     ][:people]
-    one_by_one = [BlazePoseLandmarker(num_threads=2)(clip[60], roi) for roi in places]
-    landmarker = BlazePoseLandmarker(num_threads=threads)
+    one_by_one = [BlazePoseLandmarker(landmarks, num_threads=2)(clip[60], roi) for roi in places]
+    landmarker = BlazePoseLandmarker(landmarks, num_threads=threads)
     for _ in range(2):
         together = landmarker.several(clip[60], places)
         assert len(together) == people

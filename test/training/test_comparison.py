@@ -49,6 +49,7 @@ def config_file(tmp_path):
             "output": str(tmp_path / "peers"),
             "networks": ["per_frame", "one_euro", "vibe"],
             "weights": ["d3pose-landmarks"],
+            "both_ways": ["vibe", "d3pose-landmarks"],
             "changes": {"steps": 4},
             "sizes": SIZES,
             "sequences": 2,
@@ -70,7 +71,12 @@ def test_everything_is_trained_and_compared(config_file, tmp_path, capsys):
     written = json.loads((tmp_path / "peers" / "comparison.json").read_text())
     assert set(written["tables"]) == {"Held-out people", "Foreign: made_up"}
     for rows in written["tables"].values():
-        assert list(rows) == ["per_frame", "one_euro", "vibe", "d3pose-landmarks"]
+        names = ["per_frame", "one_euro", "vibe", "vibe, both ways"]
+        assert list(rows) == [*names, "d3pose-landmarks", "d3pose-landmarks, both ways"]
+        for name in ("vibe", "d3pose-landmarks"):
+            alone, both = rows[name], rows[f"{name}, both ways"]
+            assert both["mflop"] == pytest.approx(2 * alone["mflop"], rel=0.01)
+            assert both["mpjpe"] != alone["mpjpe"]
         assert rows["one_euro"]["jitter"] < rows["per_frame"]["jitter"]
         assert rows["d3pose-landmarks"]["mpjpe"] < rows["vibe"]["mpjpe"]  # trained, 4 steps
         assert all(row["lookahead_ms"] == 0 for row in rows.values())

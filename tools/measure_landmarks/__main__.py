@@ -14,7 +14,7 @@ from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet, landmark_scores
 from d3pose_core.data.rivals import RivalStatistics
 from d3pose_core.errors import InputError
-from d3pose_core.landmark_models import FULL, LANDMARK_FILES
+from d3pose_core.landmark_models import FULL, LANDMARKS
 
 _EVALUATION_ONLY = "eval_only"
 
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, required=True, help="a file, or show's folder")
         if name == "record":
             command.add_argument(
-                "--landmarks", choices=tuple(LANDMARK_FILES), default=FULL, help="which BlazePose"
+                "--landmarks", choices=LANDMARKS, default=FULL, help="which BlazePose"
             )
     analyse = commands.add_parser("analyse", help="print the measured errors")
     analyse.add_argument("recordings", type=Path, nargs="+")
