@@ -39,6 +39,7 @@ from d3pose_core.evaluation.held_out import (
 from d3pose_core.evaluation.reliability import RADIUS_M, joint_errors, reliability
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import load_model
+from d3pose_core.runtime.both_ways import BothWays
 from d3pose_core.training.loop import without_rivals
 
 ROWS = {
@@ -82,8 +83,8 @@ def main() -> None:
     print(f"{'':45s}   robot    free    loop  complete")
     for name, label in ROWS.items():
         print(f"{label:45s}" + "".join(f" {scores[name]:7.1f}" for scores in columns))
-    errors = reliability(joint_errors(model, batches, body))
-    print(f"{'error of the joint confidences':45s} {errors.expected_error:7.3f}")
+    errors = reliability(joint_errors(BothWays.of(model), batches, body))
+    print(f"{'error of the joint confidences, both ways':45s} {errors.expected_error:7.3f}")
     for said, found, count in zip(errors.said, errors.found, errors.count, strict=True):
         print(f"  said within {RADIUS_M:g} m {said:5.2f}, found {found:5.2f}, {int(count)} joints")
 

@@ -6,7 +6,7 @@
 One thread, synthetic people who move. The runtimes take turns, block by block of steps, so that whatever else
 the machine does falls on all of them; each runs on its own outputs, and how far their rotation matrices part
 from torch's is the largest difference of the whole run. *both ways* is the step as it runs on a robot
-(`d3pose_core.runtime.both_ways`), the others are what it is made of. *In a row* is a step right after another;
+(`d3pose_core.runtime.both_ways`); the others are its parts. *In a row* is a step right after another;
 *after other work* one that finds the caches full of something else, as between two images of a camera. Two
 floors are measured in the same run:
 

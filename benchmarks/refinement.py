@@ -4,7 +4,7 @@ the fit of each frame, and with the fit carried on from frame to frame.
     python benchmarks/refinement.py SHARD.npz --weights WITHOUT.safetensors [--rendered RECORDING.npz ...]
 
 `val` people, simulated with landmark errors times 0.05, 0.4 and 1, and BlazePose's real reports of rendered
-ones (12 limb joints there). Left and right are kept apart before the network, as on a robot.
+ones (12 limb joints there). Left and right are kept apart before the network, which runs one way.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ and landmarks as exact as those of a real person in good light.
     python benchmarks/robustness.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
 
 The same held-out sequences every time (d3pose_core/evaluation/held_out.py), changed as the row says.
-First the network alone, then with left and right kept apart before it (d3pose_core/sides.py), as on a robot.
+First the network alone; then as on a robot: both ways (d3pose_core/runtime/both_ways.py), with left and right
+kept apart before it (d3pose_core/sides.py).
 """
 
 from __future__ import annotations

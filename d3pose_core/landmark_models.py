@@ -26,7 +26,7 @@ def landmark_file(landmarks: str | Path) -> str | Path:
     """The model file of one of `LANDMARKS`; a .tflite file as it is. Raises InputError for anything else."""
     if Path(landmarks).suffix == ".tflite":
         return landmarks
-    if landmarks not in LANDMARKS:
+    if str(landmarks) not in LANDMARKS:
         raise InputError(
             f"landmarks must be one of {', '.join(LANDMARKS)}, or a .tflite file; got {landmarks!r}"
         )

@@ -110,14 +110,18 @@ def assign_folders(sources: Sequence[Path], out: Path, root: Path | None = None)
 
 
 def model_identity(weights: str, body: str) -> dict[str, str]:
-    """What is in the files of weights and a licensed body. Raises InputError where they can't be read."""
+    """What is in the files of weights and a licensed body, and how the network steps.
+
+    Raises InputError where the files can't be read.
+    """
     from d3pose_core.body import FREE_BODIES
     from d3pose_core.model.checkpoint import weights_path
 
     files = {"weights": Path(weights_path(weights))}
     if body not in FREE_BODIES:
         files["body"] = Path(os.path.expanduser(body))
-    identity = {}
+    # Results of before the network stepped both ways (`runtime.both_ways`) are others.
+    identity = {"step": "both ways"}
     for what, path in files.items():
         try:
             identity[f"{what}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -145,7 +145,10 @@ class MeshRecovery:
         stature_m: float | None = None,
         runtime: str | StepRuntime = AUTO,
     ) -> None:
-        """Prefer `from_pretrained`; `weights` is the name that reports show."""
+        """Prefer `from_pretrained`; `weights` is the name that reports show.
+
+        `runtime`: by name, to be run both ways (`runtime.both_ways`); or one that is run as it is.
+        """
         if stature_m is not None and not 0.4 <= stature_m <= 2.6:
             raise InputError(
                 f"stature_m must be 0.4 to 2.6 m, or None to estimate; got {stature_m}"
@@ -249,7 +252,12 @@ class MeshRecovery:
         self.observer.recall(memory["observer"])
         self._stamp_s, self._tracks = memory["stamp_s"], memory["tracks"]
         self._remembered = memory["remembered"]
-        self._state = self.step.stack(memory["states"]) if self._remembered else None
+        try:
+            self._state = self.step.stack(memory["states"]) if self._remembered else None
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"what is to be remembered is of another runtime, or of an earlier version: {error}"
+            ) from error
 
     def __call__(
         self,

@@ -12,9 +12,11 @@ from d3pose_core.camera import up_of_tilt
 from d3pose_core.model.checkpoint import load_model
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model_files import model_path
-from d3pose_core.observe import PersonObservation
+from d3pose_core.observe import BlazePoseObserver, PersonObservation
 from d3pose_core.recovery import CARRY_S, MEMORY_S
+from d3pose_core.runtime.choice import open_runtime
 from d3pose_core.skeleton import (
+    JOINT_MIRROR,
     JOINT_NAMES,
     LANDMARK_MIRROR,
     LANDMARK_NAMES,
@@ -95,6 +97,43 @@ def test_a_perfectly_seen_person_stands_where_they_stand(recovery, observer):
     assert left[0] > right[0] + 0.2, "not mirrored: facing us, the left shoulder is on our right"
     for name in ("global_orient", "body_pose", "betas", "transl", "joints", "joint_confidence"):
         assert getattr(person, name).dtype == np.float32, name
+
+
+def test_mirrored_people_are_recovered_as_mirrored_people(recovery, observer):
+    """The pipeline runs both ways; a runtime that is handed in runs as it is, and its network is not symmetric."""
+    seen = standing_person(0, x_m=0.8)
+    noise = np.random.default_rng(0).normal(0, 4.0, (33, 2))
+    seen = replace(seen, keypoints=seen.keypoints + noise)
+    order, x_turned = list(LANDMARK_MIRROR), np.array([-1.0, 1.0, 1.0])
+    in_mirror = replace(
+        seen,
+        keypoints=([2 * CAMERA.cx, 0] + seen.keypoints * [-1, 1])[order],
+        landmarks=(seen.landmarks * x_turned)[order],
+        depth_hint=seen.depth_hint[order],
+    )
+
+    def apart(recovery) -> float:
+        (person,) = run(recovery, observer, [seen], 10)
+        recovery.reset()
+        (other,) = run(recovery, observer, [in_mirror], 10)
+        return np.abs(other.joints * x_turned - person.joints[list(JOINT_MIRROR)]).max()
+
+    assert apart(recovery) < 0.001
+    one_way = open_runtime(recovery.model, "torch")
+    assert apart(MeshRecovery(observer, recovery.model, recovery.body, runtime=one_way)) > 0.01
+
+
+def test_what_another_runtime_remembers_is_refused(recovery):
+    """Nor is what an earlier version of the package kept, when it ran one way."""
+    runtime = open_runtime(recovery.model, "onnx")
+    one_way, both_ways = (
+        MeshRecovery(BlazePoseObserver(), recovery.model, recovery.body, runtime=step)
+        for step in (runtime, "onnx")
+    )
+    memory = one_way.memory() | {"remembered": [None], "states": [runtime.initial_state(1)]}
+    one_way.recall(memory)
+    with pytest.raises(InputError, match="of another runtime, or of an earlier version"):
+        both_ways.recall(memory)
 
 
 def test_the_mesh_the_joints_and_the_parameters_agree(recovery, observer):

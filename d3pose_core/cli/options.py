@@ -55,7 +55,7 @@ def add_landmarks_option(parser: argparse.ArgumentParser, default: str = FULL) -
         choices=(*LANDMARKS, BEST),
         default=default,
         help="BlazePose's landmark network: full, as on a robot; heavy, four times slower and more exact; "
-        "-both-ways: mirror images are looked at, too, twice as slow and more exact; best: heavy if "
+        "-both-ways: with everybody's mirror image, in twice the time, steadier; best: heavy if "
         "`d3pose models fetch` could get it, else full, and both ways (default: %(default)s)",
     )
 

@@ -86,7 +86,7 @@ class Stepping(Protocol):
 
 @torch.inference_mode()
 def free_run(model: Stepping, batch: TrainingBatch) -> Recovered:
-    """Step by step on its own outputs, as on a robot."""
+    """Step by step on its own outputs; as on a robot, if `model` steps both ways."""
     state = model.initial_state(len(batch.observations.seen))
     steps = []
     for t in range(batch.observations.seen.shape[1]):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.evaluation.held_out import free_run
+from d3pose_core.evaluation.held_out import Stepping, free_run
 from d3pose_core.evaluation.reliability_bins import RADIUS_M, Reliability, sorted_into_bins
 from d3pose_core.model.confidence import probability_within
 from d3pose_core.model.d3pose import D3Pose
@@ -35,7 +35,7 @@ class JointErrors:
 
 
 @torch.inference_mode()
-def joint_errors(model: D3Pose, batches: list[TrainingBatch], body: BodyModel) -> JointErrors:
+def joint_errors(model: Stepping, batches: list[TrainingBatch], body: BodyModel) -> JointErrors:
     """Free-running errors about the pelvis, with the variances that the network gave them."""
     errors, variances = [], []
     for batch in batches:

@@ -48,7 +48,7 @@ def unmirrored(found: Landmarks, roi: Roi) -> Landmarks:
         next_roi=Roi(
             in_image(found.next_roi.center),
             found.next_roi.size,
-            2 * roi.angle - found.next_roi.angle,
+            math.remainder(2 * roi.angle - found.next_roi.angle, 2 * math.pi),
         ),
         **{
             name: getattr(found, name)[_EXCHANGED]
@@ -61,8 +61,8 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
     """Two readings of one person in one ROI as one.
 
     Whoever was taken from the front in one and from behind in the other is as the surer reading has them.
-    Else landmarks lie between their two places, nearer to the surer, or at the surer if these are far apart,
-    with the surer's rivals; and all other numbers are means.
+    Else landmarks lie between their two places, nearer to the surer. Where these are far apart, they and
+    their counterparts are as the reading has them that is surer of both. Rivals are the surer reading's.
     """
     apart = np.linalg.norm(one.keypoints - other.keypoints, axis=1) / roi.size
     exchanged = np.linalg.norm(one.keypoints - other.keypoints[_EXCHANGED], axis=1) / roi.size
@@ -72,25 +72,33 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
 
     weights = np.stack([one.certainty, other.certainty]) + np.float32(_LEAST_CERTAINTY)
     share = weights[0] / weights.sum(axis=0)
-    first_is_surer = share >= 0.5
-    two_places = apart > _ONE_PLACE
-    share = np.where(two_places, first_is_surer, share).astype(np.float32)[:, None]
-    surer = np.maximum(one.certainty, other.certainty)
+    # Left and right go together: of two readings that have exchanged the legs, each may be surer of one.
+    two_places = (apart > _ONE_PLACE) | (apart > _ONE_PLACE)[_EXCHANGED]
+    pair = weights + weights[:, _EXCHANGED]
+    first = np.where(two_places, pair[0] >= pair[1], share >= 0.5)
+    share = np.where(two_places, first, share).astype(np.float32)
+
+    def surer(name: str) -> np.ndarray:
+        a, b = getattr(one, name), getattr(other, name)
+        return np.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
     def mean(name: str) -> np.ndarray:
         return (getattr(one, name) + getattr(other, name)) / 2
 
+    def mean_of_one_place(name: str) -> np.ndarray:
+        means = mean(name)
+        return np.where(two_places.reshape(-1, *[1] * (means.ndim - 1)), surer(name), means)
+
     return replace(
         one,
-        keypoints=share * one.keypoints + (1 - share) * other.keypoints,
-        certainty=np.where(two_places, surer, mean("certainty")),
-        rivals=np.where(first_is_surer[:, None, None], one.rivals, other.rivals),
-        rival_certainty=np.where(
-            first_is_surer[:, None], one.rival_certainty, other.rival_certainty
-        ),
+        keypoints=share[:, None] * one.keypoints + (1 - share[:, None]) * other.keypoints,
+        rivals=surer("rivals"),
+        rival_certainty=surer("rival_certainty"),
+        visibility=mean("visibility"),
+        presence=mean("presence"),
         score=(one.score + other.score) / 2,
         next_roi=_between(one.next_roi, other.next_roi),
-        **{name: mean(name) for name in ("depth_hint", "landmarks", "visibility", "presence")},
+        **{name: mean_of_one_place(name) for name in ("certainty", "landmarks", "depth_hint")},
     )
 
 

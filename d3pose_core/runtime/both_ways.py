@@ -37,7 +37,7 @@ OPPOSED_RAD = torch.pi / 2
 class BothWaysState:
     """What is remembered of B people: the runtime's states of twice as many, each as seen and then mirrored.
 
-    Stacked only when a step needs it.
+    In one part, or, of one person who was split off, in two, which `BothWays.stack` puts together.
     """
 
     parts: list[Any]
@@ -69,15 +69,15 @@ class BothWays:
         return BothWaysState([self._step.initial_state(2 * batch)])
 
     def stack(self, states: list[BothWaysState]) -> BothWaysState:
-        """The states of several people as one batch."""
-        return BothWaysState([part for state in states for part in state.parts])
+        """The states of several people as one batch; a copy."""
+        return BothWaysState([self._step.stack([part for state in states for part in state.parts])])
 
     @torch.inference_mode()
     def step(
         self, frame: ObservationBatch, state: BothWaysState
     ) -> tuple[PosePrediction, ViewCamera, BothWaysState]:
         """One new frame ([B, 1, ...]) of each person; the view is that of the person as seen."""
-        inner = state.parts[0] if len(state.parts) == 1 else self._step.stack(state.parts)
+        (inner,) = state.parts if len(state.parts) == 1 else self.stack([state]).parts
         said, view, inner = self._step.step(_in_turn(frame, frame.mirrored()), inner)
         as_seen, in_mirror = (
             PosePrediction(**{f.name: getattr(said, f.name)[way::2] for f in fields(said)})

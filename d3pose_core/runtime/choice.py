@@ -101,11 +101,14 @@ def _opened(model: D3Pose, runtime: str, device: str, reference: StepRuntime) ->
 
 
 def _check(step: StepRuntime, reference: StepRuntime, device: str) -> None:
-    """Two steps of one person beside torch's: what a wrong graph or a faulty library would show."""
+    """Two steps of two beside torch's: what a wrong graph or a faulty library would show.
+
+    Of two rows, which is what the first person has (`both_ways`): CUDA graphs are recorded by their number.
+    """
     random = torch.Generator().manual_seed(0)
-    states = [runtime.initial_state(1) for runtime in (step, reference)]
+    states = [runtime.initial_state(2) for runtime in (step, reference)]
     for _ in range(2):
-        frame = made_up_frame(1, random).to(torch.device(device))
+        frame = made_up_frame(2, random).to(torch.device(device))
         predictions = []
         for i, runtime in enumerate((step, reference)):
             prediction, _, states[i] = runtime.step(frame, states[i])

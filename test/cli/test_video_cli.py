@@ -16,7 +16,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.camera import Intrinsics
 from d3pose_core.cli.main import main
-from d3pose_core.landmark_models import FULL, HEAVY
+from d3pose_core.landmark_models import BOTH_WAYS, FULL, HEAVY
 from d3pose_core.model_files import model_path
 from d3pose_core.recording import PeopleTable
 from d3pose_core.recovery import MeshRecovery, RecoveredPerson
@@ -146,7 +146,7 @@ def test_the_real_recovery_on_real_footage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "ran"),
-    [([], HEAVY), (["--landmarks", "full"], FULL), (["--landmarks", "heavy"], HEAVY)],
+    [([], HEAVY + BOTH_WAYS), (["--landmarks", "full"], FULL), (["--landmarks", "heavy"], HEAVY)],
 )
 def test_the_landmark_network_that_runs_is_said(
     recovery: StandInRecovery,

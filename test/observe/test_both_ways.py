@@ -139,6 +139,38 @@ def test_of_two_places_the_surer_holds(surer):
     np.testing.assert_allclose(got.keypoints[NOSE], one.keypoints[NOSE], atol=1e-3)
 
 
+@pytest.mark.parametrize("left_is_surer_in", [0, 1])
+def test_legs_that_one_reading_has_exchanged_stay_two(left_is_surer_in):
+    """Each reading is surer of another ankle, which are the same leg: still both are one reading's."""
+    one = reading()
+    ankles = [LANDMARK_NAMES.index(f"{side}_ankle") for side in ("left", "right")]
+    places, metric = one.keypoints.copy(), one.landmarks.copy()
+    places[ankles] = ROI.center + np.float32([[-40, 60], [40, 60]])
+    metric[ankles, 0] = [-0.2, 0.2]
+    certainty = np.stack([one.certainty, one.certainty])
+    certainty[left_is_surer_in, ankles[0]] = 0.95
+    certainty[1 - left_is_surer_in, ankles[1]] = 0.9
+    one = replace(one, keypoints=places, landmarks=metric, certainty=certainty[0])
+    swapped, swapped_metric = places.copy(), metric.copy()
+    swapped[ankles], swapped_metric[ankles] = places[ankles[::-1]], metric[ankles[::-1]]
+    other = replace(one, keypoints=swapped, landmarks=swapped_metric, certainty=certainty[1])
+    got = joined(one, other, ROI)
+    expected = (one, other)[left_is_surer_in]
+    np.testing.assert_allclose(got.keypoints[ankles], expected.keypoints[ankles], atol=1e-3)
+    np.testing.assert_allclose(got.landmarks[ankles], expected.landmarks[ankles], atol=1e-6)
+    np.testing.assert_allclose(got.depth_hint[ankles], expected.depth_hint[ankles], atol=1e-6)
+    np.testing.assert_allclose(got.certainty[ankles], expected.certainty[ankles])
+
+
+def test_angles_stay_within_a_turn():
+    """Of people who hang upside down, looked at in the mirror again and again."""
+    found, roi = reading(), replace(ROI, angle=3.0)
+    for _ in range(20):
+        found = replace(found, next_roi=replace(ROI, angle=-3.0))
+        roi = unmirrored(found, roi).next_roi
+        assert abs(roi.angle) <= np.pi
+
+
 @pytest.mark.parametrize("surer", [0, 1])
 def test_of_front_and_back_the_surer_holds(surer):
     """No mean of a person and the same person the other way round: all of one reading."""

@@ -42,7 +42,7 @@ def test_mirrored_people_are_recovered_as_mirrored_people(alone, people):
 
 
 def test_the_answer_lies_half_way_between_two_that_go_on_alone(alone, people):
-    """Each way keeps its own past; view and shapes are those of the person as seen."""
+    """Each way keeps its own past."""
     both = stream(BothWays(alone), people)
     ways = stream(alone, people), mirrored(stream(alone, people.mirrored()))
     turns = [roma.rotmat_geodesic_distance(way.rotations, both.rotations) for way in ways]
@@ -75,11 +75,14 @@ def test_people_who_come_and_go_do_not_touch_each_other(people, runtime):
     newcomer = step.initial_state(1)
     frame = people[[*order, 1], 4:5]
     got, _, after = step.step(frame, step.stack([*(rows[i] for i in order), newcomer]))
+    alone, _, alone_after = step.step(frame[[2]], step.initial_state(1))
+    later, _, _ = step.step(people[[1], 5:6], after.split()[2])
+    alone_later, _, _ = step.step(people[[1], 5:6], alone_after)
     for f in fields(got):
-        torch.testing.assert_close(
-            getattr(got, f.name)[:2], getattr(expected, f.name)[order], atol=2e-5, rtol=0
-        )
-    assert len(after.split()) == 3
+        name, near = f.name, {"atol": 2e-5, "rtol": 0}
+        torch.testing.assert_close(getattr(got, name)[:2], getattr(expected, name)[order], **near)
+        torch.testing.assert_close(getattr(got, name)[2:], getattr(alone, name), **near)
+        torch.testing.assert_close(getattr(later, name), getattr(alone_later, name), **near)
 
 
 def test_a_state_goes_through_a_file(people, tmp_path):
@@ -89,6 +92,18 @@ def test_a_state_goes_through_a_file(people, tmp_path):
     expected, _, _ = step.step(people[:, 1:2], step.stack(state.split()))
     again = step.stack(load_snapshot(tmp_path / "state.npz"))
     got, _, _ = step.step(people[:, 1:2], again)
+    assert largest_difference(got, expected) == 0
+
+
+def test_a_stacked_state_is_a_copy_that_lasts(people):
+    """As of ONNX Runtime's own states, which later steps write over."""
+    step = BothWays(open_runtime(random_network(), ONNX))
+    _, _, state = step.step(people[:, :1], step.initial_state(3))
+    kept = step.stack([state])
+    expected, _, after = step.step(people[:, 1:2], state)
+    for t in range(2, 5):
+        _, _, after = step.step(people[:, t : t + 1], after)
+    got, _, _ = step.step(people[:, 1:2], kept)
     assert largest_difference(got, expected) == 0
 
 
