@@ -100,7 +100,7 @@ def test_a_perfectly_seen_person_stands_where_they_stand(recovery, observer):
 
 
 def test_mirrored_people_are_recovered_as_mirrored_people(recovery, observer):
-    """The pipeline runs both ways; a runtime that is handed in runs as it is, and its network is not symmetric."""
+    """The pipeline runs both ways; a runtime that is handed in runs as it is, which is not symmetric."""
     seen = standing_person(0, x_m=0.8)
     noise = np.random.default_rng(0).normal(0, 4.0, (33, 2))
     seen = replace(seen, keypoints=seen.keypoints + noise)
