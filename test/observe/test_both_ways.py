@@ -125,9 +125,9 @@ def test_near_places_are_averaged_by_certainty():
 
 @pytest.mark.parametrize("surer", [0, 1])
 def test_of_two_places_the_surer_holds(surer):
-    """For that landmark alone, with its rivals; the others stay means."""
+    """For that landmark and its counterpart, with their rivals; the others stay means."""
     one = reading()
-    moved, certainty = one.keypoints.copy(), one.certainty.copy()
+    moved, certainty = one.keypoints + np.float32(4.0), one.certainty.copy()
     moved[WRIST] += [0.5 * SIZE, 0]
     certainty[WRIST] = 0.9 if surer else 0.1
     other = replace(one, keypoints=moved, certainty=certainty, rivals=one.rivals + 1)
@@ -136,7 +136,11 @@ def test_of_two_places_the_surer_holds(surer):
     np.testing.assert_allclose(got.keypoints[WRIST], expected.keypoints[WRIST], atol=1e-3)
     np.testing.assert_allclose(got.rivals[WRIST], expected.rivals[WRIST])
     assert got.certainty[WRIST] == pytest.approx(0.9 if surer else 0.6)
-    np.testing.assert_allclose(got.keypoints[NOSE], one.keypoints[NOSE], atol=1e-3)
+    counterpart = LANDMARK_MIRROR[WRIST]
+    np.testing.assert_allclose(
+        got.keypoints[counterpart], expected.keypoints[counterpart], atol=1e-3
+    )
+    np.testing.assert_allclose(got.keypoints[NOSE], one.keypoints[NOSE] + 2, atol=1e-3)
 
 
 @pytest.mark.parametrize("left_is_surer_in", [0, 1])
@@ -153,7 +157,13 @@ def test_legs_that_one_reading_has_exchanged_stay_two(left_is_surer_in):
     one = replace(one, keypoints=places, landmarks=metric, certainty=certainty[0])
     swapped, swapped_metric = places.copy(), metric.copy()
     swapped[ankles], swapped_metric[ankles] = places[ankles[::-1]], metric[ankles[::-1]]
-    other = replace(one, keypoints=swapped, landmarks=swapped_metric, certainty=certainty[1])
+    other = replace(
+        one,
+        keypoints=swapped,
+        landmarks=swapped_metric,
+        depth_hint=one.depth_hint + np.float32(0.5),
+        certainty=certainty[1],
+    )
     got = joined(one, other, ROI)
     expected = (one, other)[left_is_surer_in]
     np.testing.assert_allclose(got.keypoints[ankles], expected.keypoints[ankles], atol=1e-3)

@@ -13,7 +13,7 @@ from d3pose_core.runtime import ONNX, TORCH
 from d3pose_core.runtime.both_ways import BothWays, mean_of, mirrored
 from d3pose_core.runtime.choice import open_runtime
 from d3pose_core.runtime.frames import moving_people
-from d3pose_core.skeleton import JOINT_NAMES
+from d3pose_core.skeleton import JOINT_NAMES, LANDMARK_NAMES
 from d3pose_core.snapshot import load_snapshot, save_snapshot
 from test.helpers.networks import largest_difference, random_network, stream
 
@@ -114,6 +114,33 @@ def test_mirroring_twice_changes_nothing(alone, people):
     assert largest_difference(mirrored(mirrored(said)), said) == 0
     left, right = JOINT_NAMES.index("left_wrist"), JOINT_NAMES.index("right_wrist")
     assert torch.equal(mirrored(said).log_variance[..., left], said.log_variance[..., right])
+
+
+def test_what_was_left_of_the_middle_is_right_of_it(people):
+    """Of rivals, too."""
+    left, right = LANDMARK_NAMES.index("left_wrist"), LANDMARK_NAMES.index("right_wrist")
+    got = people.mirrored()
+    for name in ("rays", "rival_rays"):
+        before, after = getattr(people, name)[:, :, left], getattr(got, name)[:, :, right]
+        assert torch.equal(after[..., 0], -before[..., 0])
+        assert torch.equal(after[..., 1], before[..., 1])
+    assert torch.equal(got.landmarks[:, :, right, 2], people.landmarks[:, :, left, 2])
+    assert torch.equal(got.certainty[:, :, right], people.certainty[:, :, left])
+
+
+def test_half_way_is_along_the_shorter_arc(alone, people):
+    """Also where the two lie on either side of half a turn."""
+    first = stream(alone, people[:, :1])
+    joint, axis = JOINT_NAMES.index("right_wrist"), torch.tensor([0.0, 1.0, 0.0])
+
+    def turned(degrees: float) -> PosePrediction:
+        rotations = first.rotations.clone()
+        rotations[:, :, joint] = roma.rotvec_to_rotmat(torch.deg2rad(axis * degrees))
+        return replace(first, rotations=rotations)
+
+    got = mean_of(turned(170), turned(-150)).rotations[:, :, joint]
+    expected = roma.rotvec_to_rotmat(torch.deg2rad(axis * 190)).expand_as(got)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("degrees", "is_mean"), [(80.0, True), (100.0, False), (180.0, False)])
