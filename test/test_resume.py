@@ -118,6 +118,17 @@ def test_other_settings_are_not_mixed(tmp_path: Path) -> None:
         run(tmp_path, max_people=2, resume=True)
 
 
+def test_a_run_of_when_the_network_went_one_way_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(resume, "model_identity", lambda *_: {"weights_sha256": "the same"})
+        with pytest.raises(Killed):
+            run(tmp_path, kill_at=3)
+    with pytest.raises(InputError, match="step None then, 'both ways' now"):
+        run(tmp_path, resume=True)
+
+
 def test_what_was_left_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(tmp_path, kill_at=3)
