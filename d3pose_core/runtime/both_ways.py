@@ -7,8 +7,8 @@
 A mirrored person is as good a person, so that the network ought to say the same of both, mirrored; what it
 does not say of both is error. The mean of its two answers is nearer to the truth and smoother than either
 (docs/training.md, "Both ways"), as the *flip test* of image networks is (Newell et al., "Stacked Hourglass
-Networks", 2016). Each of the two goes on with its own past. A second row in the network's batch costs less
-than a second step.
+Networks", 2016). Each of the two goes on with its own past. A second row in the network's batch costs at
+most what a second step does.
 """
 
 from __future__ import annotations
