@@ -77,9 +77,8 @@ class BlazePoseLandmarker:
             },
             num_threads=num_threads,
         )
-        self._one_each: list[
-            TfliteNetwork
-        ] = []  # with one thread; made when two looks are asked for
+        # With one thread each; made when two looks are asked for.
+        self._one_each: list[TfliteNetwork] = []
         self._helpers: ThreadPoolExecutor | None = None
 
     @property

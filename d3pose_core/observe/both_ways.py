@@ -32,9 +32,8 @@ _LEAST_CERTAINTY = 1e-3
 def unmirrored(found: Landmarks, roi: Roi) -> Landmarks:
     """What a network found in a ROI's mirror image, back in the image, left and right the person's own."""
     turn = geometry.rotation(roi)
-    reflect = (
-        turn * [-1.0, 1.0]
-    ) @ turn.T  # about the line through the ROI's middle, upwards in it
+    # Across the line through the ROI's middle that is upright in it.
+    reflect = (turn * [-1.0, 1.0]) @ turn.T
 
     def in_image(points: np.ndarray) -> np.ndarray:
         return ((points - roi.center) @ reflect + roi.center).astype(np.float32)

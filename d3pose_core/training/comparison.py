@@ -54,6 +54,10 @@ class ComparisonConfig:
             raise InputError(f"unknown networks {unknown}; known are {[*PEERS, ONE_EURO]}")
         if ONE_EURO in self.networks and "per_frame" not in self.networks:
             raise InputError(f"{ONE_EURO} filters per_frame: list both under `networks`")
+        rows = [*self.networks, *map(_row, self.weights)]
+        unknown = sorted(set(self.both_ways) - set(rows))
+        if unknown:
+            raise InputError(f"both_ways names {unknown}; the table has {rows}")
         if self.sequences < 1:
             raise InputError(f"sequences must be at least 1, got {self.sequences}")
 
@@ -77,9 +81,6 @@ def compare(config: ComparisonConfig) -> str:
     torch.set_num_threads(1)
     body = load_body("free-low")
     networks = dict(_networks(config))
-    unknown = sorted(set(config.both_ways) - set(networks))
-    if unknown:
-        raise InputError(f"both_ways names {unknown}; the table has {list(networks)}")
     motions = config.training_of("").motions
     test_sets = dict(_test_sets(config, motions))
     # As many frames as any network remembers.
@@ -119,7 +120,12 @@ def _networks(config: ComparisonConfig) -> Iterator[tuple[str, Network]]:
             path = Path(config.output) / ONE_EURO / "settings.json"
             yield ONE_EURO, tuned_one_euro(path, peer, batches, body)
     for weights in config.weights:
-        yield Path(weights).stem if "/" in weights else weights, load_model(weights)
+        yield _row(weights), load_model(weights)
+
+
+def _row(weights: str) -> str:
+    """What the table calls a D3Pose network."""
+    return Path(weights).stem if "/" in weights else weights
 
 
 def _test_sets(

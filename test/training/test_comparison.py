@@ -150,6 +150,10 @@ def test_bad_comparisons_say_what_is_wrong(config_file, tmp_path):
         ComparisonConfig.load(config_file(sequencez=3))
     with pytest.raises(InputError, match=r"unknown networks \['gru'\]"):
         ComparisonConfig.load(config_file(networks=["gru"]))
+    with pytest.raises(
+        InputError, match=r"both_ways names \['tcmr'\]; the table has \['per_frame'"
+    ):
+        ComparisonConfig.load(config_file(both_ways=["tcmr"]))
     with pytest.raises(InputError, match="one_euro filters per_frame"):
         ComparisonConfig.load(config_file(networks=["one_euro"]))
     with pytest.raises(InputError, match=r"unknown training options \['stepz'\]"):
