@@ -128,8 +128,9 @@ def test_what_was_left_of_the_middle_is_right_of_it(people):
     assert torch.equal(got.certainty[:, :, right], people.certainty[:, :, left])
 
 
-def test_half_way_is_along_the_shorter_arc(alone, people):
-    """Also where the two lie on either side of half a turn."""
+@pytest.mark.parametrize(("one", "other", "half_way"), [(170, -150, 190), (-80, -100, -90)])
+def test_half_way_is_along_the_shorter_arc(alone, people, one, other, half_way):
+    """Also on either side of half a turn, and of where the quaternion's sign changes."""
     first = stream(alone, people[:, :1])
     joint, axis = JOINT_NAMES.index("right_wrist"), torch.tensor([0.0, 1.0, 0.0])
 
@@ -138,8 +139,8 @@ def test_half_way_is_along_the_shorter_arc(alone, people):
         rotations[:, :, joint] = roma.rotvec_to_rotmat(torch.deg2rad(axis * degrees))
         return replace(first, rotations=rotations)
 
-    got = mean_of(turned(170), turned(-150)).rotations[:, :, joint]
-    expected = roma.rotvec_to_rotmat(torch.deg2rad(axis * 190)).expand_as(got)
+    got = mean_of(turned(one), turned(other)).rotations[:, :, joint]
+    expected = roma.rotvec_to_rotmat(torch.deg2rad(axis * half_way)).expand_as(got)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
