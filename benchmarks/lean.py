@@ -64,7 +64,7 @@ def main() -> None:
         )
     torch.set_num_threads(1)
 
-    body, model = load_body("free-low"), load_model(args.weights)
+    body, step = load_body("free-low"), BothWays.of(load_model(args.weights))
     realism = Realism(errors=CLEAR)
     motions = MotionLibrary(args.shards, args.split)
     sets = {
@@ -77,7 +77,7 @@ def main() -> None:
     for title, batches in sets.items():
         print(f"{title}: mean degrees towards the camera")
         print(f"{'lean':>12s}{'frames':>8s}{'true':>8s}{'D3Pose':>8s}{'BlazePose':>11s}")
-        runs = [free_run(BothWays.of(model), batch) for batch in batches]
+        runs = [free_run(step, batch) for batch in batches]
         print(_table(*_leans(runs, batches, body, args.tilt)), flush=True)
         if args.shares:
             print(_errors(runs, batches, body, args.tilt, args.shares), flush=True)

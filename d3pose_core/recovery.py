@@ -249,15 +249,16 @@ class MeshRecovery:
         """
         if not isinstance(self.observer, BlazePoseObserver):
             raise InputError(f"{type(self.observer).__name__} can't be told what to remember")
-        self.observer.recall(memory["observer"])
-        self._stamp_s, self._tracks = memory["stamp_s"], memory["tracks"]
-        self._remembered = memory["remembered"]
+        remembered = memory["remembered"]
         try:
-            self._state = self.step.stack(memory["states"]) if self._remembered else None
+            state = self.step.stack(memory["states"]) if remembered else None
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
                 f"what is to be remembered is of another runtime, or of an earlier version: {error}"
             ) from error
+        self.observer.recall(memory["observer"])
+        self._stamp_s, self._tracks = memory["stamp_s"], memory["tracks"]
+        self._remembered, self._state = remembered, state
 
     def __call__(
         self,

@@ -72,28 +72,16 @@ def the_other_way_round(
 
     `depth` [B, T]: factor of the depths instead of -1; in a mistake's first frames they may be right.
     """
-    mirror = list(LANDMARK_MIRROR)
     if depth is None:
         depth = torch.full_like(seen.step_s, -1.0)
-
-    def pick(changed: Tensor, x: Tensor) -> Tensor:
-        return torch.where(when.view(*when.shape, *[1] * (x.ndim - 2)), changed, x)
-
-    exchanged = {
-        name: pick(getattr(seen, name)[:, :, mirror], getattr(seen, name))
-        for name in (
-            *("rays", "visibility", "presence", "certainty"),
-            *("rival_rays", "rival_certainty"),
-        )
-    }
-    x, y, z = seen.landmarks[:, :, mirror].unbind(-1)
-    landmarks = torch.stack([x, y, z * depth[..., None]], -1)
-    return replace(
-        seen,
-        **exchanged,
-        landmarks=pick(landmarks, seen.landmarks),
-        depth_hint=pick(seen.depth_hint[:, :, mirror] * depth[..., None], seen.depth_hint),
+    other = seen.exchanged()
+    x, y, z = other.landmarks.unbind(-1)
+    reversed_ = replace(
+        other,
+        landmarks=torch.stack([x, y, z * depth[..., None]], -1),
+        depth_hint=other.depth_hint * depth[..., None],
     )
+    return seen.replaced(reversed_, when)
 
 
 def keep_sides(

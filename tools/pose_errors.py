@@ -34,7 +34,13 @@ from d3pose_core.model.d3pose import D3Pose
 from d3pose_core.model.fit import FITTED_JOINTS
 from d3pose_core.model.tokens import tokenize
 from d3pose_core.model.view import into_view, place_of
-from d3pose_core.skeleton import JOINT_MIRROR, JOINT_PARENTS, LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import (
+    JOINT_MIRROR,
+    JOINT_PARENTS,
+    LANDMARK_NAMES,
+    MIRRORED_POINT,
+    NUM_LANDMARKS,
+)
 
 LARGEST_RAD = 1.2  # of one joint; what is further off is a mistake of another kind
 TURNED_RAD = 1.0  # the whole body's, beyond which it was taken the wrong way round
@@ -94,7 +100,7 @@ def mirrored(errors: Tensor) -> Tensor:
     """The same of people and cameras seen in a mirror."""
     turn = errors[:, :-3].unflatten(1, (-1, 3))[:, list(JOINT_MIRROR[:FITTED_JOINTS])]
     turn = turn * torch.tensor([1.0, -1.0, -1.0])
-    place = errors[:, -3:] * torch.tensor([-1.0, 1.0, 1.0])
+    place = errors[:, -3:] * torch.tensor(MIRRORED_POINT)
     return torch.cat([turn.flatten(1), place], 1)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,6 @@ from d3pose_core.data.simulator import TrainingBatch, Truth, every_frame
 from d3pose_core.data.stance import Stance
 from d3pose_core.data.told_depth import as_told
 from d3pose_core.errors import InputError
-from d3pose_core.model.tokens import ObservationBatch
 from d3pose_core.model.view import project
 from d3pose_core.skeleton import JOINT_MIRROR, MIRRORED_POINT
 
@@ -185,13 +184,9 @@ def mirrored(batch: TrainingBatch, which: Tensor) -> TrainingBatch:
     def pick(changed: Tensor, x: Tensor) -> Tensor:
         return torch.where(which.view(-1, *[1] * (x.ndim - 1)), changed, x)
 
-    other = seen.mirrored()
-    observations = ObservationBatch(
-        **{f.name: pick(getattr(other, f.name), getattr(seen, f.name)) for f in fields(seen)}
-    )
     moved = mirror(MotionWindows(truth.rotations, truth.pelvis), which)
     return TrainingBatch(
-        observations,
+        seen.replaced(seen.mirrored(), which),
         Truth(
             moved.rotations,
             truth.betas,

@@ -64,15 +64,31 @@ class ObservationBatch:
         """Index or slice every array alike, e.g. `batch[:, 10:20]`."""
         return ObservationBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    def replaced(self, other: ObservationBatch, where: Tensor) -> ObservationBatch:
+        """`other` of the people `where` [B] is True, or in the frames where [B, T] is; else this."""
+
+        def pick(name: str) -> Tensor:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            return torch.where(
+                where.view(*where.shape, *[1] * (ours.ndim - where.ndim)), theirs, ours
+            )
+
+        return ObservationBatch(**{f.name: pick(f.name) for f in fields(self)})
+
+    def exchanged(self) -> ObservationBatch:
+        """Left landmarks called right, and right ones left; all of them where they are."""
+        order = list(LANDMARK_MIRROR)
+        return replace(self, **{name: getattr(self, name)[:, :, order] for name in _OF_LANDMARKS})
+
     def mirrored(self) -> ObservationBatch:
         """The same people as a mirrored image shows them: left and right exchanged, x turned round."""
-        x_turned = self.rays.new_tensor(MIRRORED_POINT)
-        signs = {"rays": x_turned[:2], "rival_rays": x_turned[:2], "landmarks": x_turned}
-        order = list(LANDMARK_MIRROR)
-        changed = {
-            name: getattr(self, name)[:, :, order] * signs.get(name, 1) for name in _OF_LANDMARKS
-        }
-        return replace(self, **changed)
+        other, x_turned = self.exchanged(), self.rays.new_tensor(MIRRORED_POINT)
+        return replace(
+            other,
+            rays=other.rays * x_turned[:2],
+            rival_rays=other.rival_rays * x_turned[:2],
+            landmarks=other.landmarks * x_turned,
+        )
 
     def to(self, device: torch.device) -> ObservationBatch:
         return ObservationBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})

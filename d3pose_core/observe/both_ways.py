@@ -72,21 +72,20 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
     weights = np.stack([one.certainty, other.certainty]) + np.float32(_LEAST_CERTAINTY)
     share = weights[0] / weights.sum(axis=0)
     # Left and right go together: of two readings that have exchanged the legs, each may be surer of one.
-    two_places = (apart > _ONE_PLACE) | (apart > _ONE_PLACE)[_EXCHANGED]
+    far = apart > _ONE_PLACE
+    two_places = far | far[_EXCHANGED]
     pair = weights + weights[:, _EXCHANGED]
     first = np.where(two_places, pair[0] >= pair[1], share >= 0.5)
     share = np.where(two_places, first, share).astype(np.float32)
 
     def surer(name: str) -> np.ndarray:
-        a, b = getattr(one, name), getattr(other, name)
-        return np.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+        return _where(first, getattr(one, name), getattr(other, name))
 
     def mean(name: str) -> np.ndarray:
         return (getattr(one, name) + getattr(other, name)) / 2
 
     def mean_of_one_place(name: str) -> np.ndarray:
-        means = mean(name)
-        return np.where(two_places.reshape(-1, *[1] * (means.ndim - 1)), surer(name), means)
+        return _where(two_places, surer(name), mean(name))
 
     return replace(
         one,
@@ -99,6 +98,11 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
         next_roi=_between(one.next_roi, other.next_roi),
         **{name: mean_of_one_place(name) for name in ("certainty", "landmarks", "depth_hint")},
     )
+
+
+def _where(landmarks: np.ndarray, these: np.ndarray, those: np.ndarray) -> np.ndarray:
+    """[33, ...]: `these` of the `landmarks` [33] that are True, else `those`."""
+    return np.where(landmarks.reshape(-1, *[1] * (these.ndim - 1)), these, those)
 
 
 def _between(one: Roi, other: Roi) -> Roi:

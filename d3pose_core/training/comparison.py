@@ -88,7 +88,7 @@ def compare(config: ComparisonConfig) -> str:
 
     tables: dict[str, dict[str, dict[str, float]]] = {test_set: {} for test_set in test_sets}
     for name, model in networks.items():
-        for both_ways in (False, True)[: 1 + (name in config.both_ways)]:
+        for both_ways in (False, True) if name in config.both_ways else (False,):
             # A mirror image costs what a second person does.
             cost = streaming_cost(model, observations[: 2 if both_ways else 1])
             cost["lookahead_ms"] = 1000 * lookahead_frames(model) / SHARD_FPS

@@ -36,7 +36,7 @@ from d3pose_core.data.sight import Sight
 from d3pose_core.data.stance import PERSON_M, Stance, hats
 from d3pose_core.data.told_depth import depth_features, with_told_depth
 from d3pose_core.model.view import project
-from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, NUM_LANDMARKS
+from d3pose_core.skeleton import LANDMARK_MIRROR, LANDMARK_NAMES, MIRRORED_POINT, NUM_LANDMARKS
 from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.memory import fit_loadings
 from tools.measure_landmarks.told import looks_at_the_person, normal_equations, ridge_of
@@ -204,7 +204,7 @@ def _told_depth(defined: Tensor, reported: Tensor, stance: Stance, errors: Error
 
     Of frames in which BlazePose looks at the person; elsewhere its depths are errors.
     """
-    mirror = torch.tensor([-1.0, 1.0, 1.0])
+    mirror = torch.tensor(MIRRORED_POINT)
     product, answers = torch.zeros(()), torch.zeros(())
     for clip, frames in enumerate(looks_at_the_person(errors)):
         there, facing = defined[clip][frames], stance.facing[clip][frames]
@@ -290,7 +290,7 @@ def _bias(metric: Tensor, stance: Stance, good: Tensor) -> Tensor:
     for i in range(NUM_LANDMARKS):
         a, b = weight[good[..., i]], in_body[..., i, :][good[..., i]]
         out[:, i] = torch.linalg.solve(a.T @ a + 30 * torch.eye(a.shape[1]), a.T @ b)
-    return (out + out[:, _MIRROR] * torch.tensor([-1.0, 1.0, 1.0])) / 2
+    return (out + out[:, _MIRROR] * torch.tensor(MIRRORED_POINT)) / 2
 
 
 @dataclass
