@@ -1,9 +1,10 @@
 """What conditions cost or give: rolled cameras, back views, sides mistaken by the landmark network, gaps,
-and landmarks as exact as those of a real person in good light.
+landmarks as exact as those of a real person in good light, and twice as many frames.
 
     python benchmarks/robustness.py SHARD.npz [SHARD.npz ...] [--split test] [--weights W]
 
-The same held-out sequences every time (d3pose_core/evaluation/held_out.py), changed as the row says.
+The same held-out sequences every time (d3pose_core/evaluation/held_out.py), changed as the row says; at
+60 Hz there are others, in all rows the same.
 First the network alone; then as on a robot: both ways (d3pose_core/runtime/both_ways.py), with left and right
 kept apart before it (d3pose_core/sides.py).
 """
@@ -21,8 +22,21 @@ from d3pose_core.data.landmark_noise import Realism
 from d3pose_core.data.measured import rolled
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.simulator import TrainingBatch
-from d3pose_core.evaluation.held_out import as_on_a_robot, free_run, held_out_batches, score
-from d3pose_core.evaluation.robustness import CLEAR, facing, in_runs, lost, sides_mistaken
+from d3pose_core.evaluation.held_out import (
+    RATE_HZ,
+    as_on_a_robot,
+    free_run,
+    held_out_batches,
+    score,
+)
+from d3pose_core.evaluation.robustness import (
+    CLEAR,
+    every_second,
+    facing,
+    in_runs,
+    lost,
+    sides_mistaken,
+)
 from d3pose_core.model.checkpoint import load_model
 
 
@@ -36,10 +50,15 @@ def main() -> None:
     torch.set_num_threads(1)
 
     body, model = load_body("free-low"), load_model(args.weights)
-    plain = held_out_batches(MotionLibrary(args.shards, args.split), body, args.sequences)
-    clear = held_out_batches(
-        MotionLibrary(args.shards, args.split), body, args.sequences, realism=Realism(errors=CLEAR)
-    )
+    people = MotionLibrary(args.shards, args.split)
+
+    def observed(errors: float = 1.0, rate_hz: int = RATE_HZ) -> list[TrainingBatch]:
+        return held_out_batches(
+            people, body, args.sequences, realism=Realism(errors=errors), rate_hz=rate_hz
+        )
+
+    plain, clear = observed(), observed(CLEAR)
+    clear_60 = observed(CLEAR, rate_hz=60)
     rng = torch.Generator().manual_seed(7)
 
     def only(batch: TrainingBatch, low: float, high: float) -> TrainingBatch:
@@ -70,20 +89,29 @@ def main() -> None:
         ],
         "not found in 20 %, runs of 0.2 s": [lost(b, in_runs(b, 0.2, 0.2, rng)) for b in plain],
     }
+    at_60_hz = {
+        "60 Hz": observed(rate_hz=60),
+        f"60 Hz, errors times {CLEAR}": clear_60,
+        f"60 Hz, errors times {CLEAR}, and sides in runs of 1 s": [
+            sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in clear_60
+        ],
+    }
+    for label, batches in at_60_hz.items():
+        rows |= {label: batches, f"{label}, halved": [every_second(b) for b in batches]}
     runs = (free_run, partial(as_on_a_robot, body=body))
     heads = "".join(f"{head:>8s}" for head in ("MPJPE", "PA", "accel"))
-    print(f"{'':40s}{heads}  {heads}   mm, mm, mm/frame^2; network, and as on a robot")
+    print(f"{'':58s}{heads}  {heads}   mm, mm, mm/frame^2; network, and as on a robot")
     for label, batches in rows.items():
         some = [b for b in batches if len(b.truth.betas)]
         if not some:
-            print(f"{label:40s}{'no such sequence':>24s}", flush=True)
+            print(f"{label:58s}{'no such sequence':>24s}", flush=True)
             continue
         columns = (score(model, some, body, run) for run in runs)
         text = "  ".join(
             "".join(f"{scores[name]:8.1f}" for name in ("mpjpe", "pa_mpjpe", "accel"))
             for scores in columns
         )
-        print(f"{label:40s}{text}", flush=True)
+        print(f"{label:58s}{text}", flush=True)
 
 
 if __name__ == "__main__":

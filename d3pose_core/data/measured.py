@@ -59,19 +59,28 @@ class MeasuredClips:
         return BorrowedErrors(TrainingBatch.cat([windows, in_mirror]), self._body)
 
     def sample(self, batch: int, frames: int, rng: torch.Generator) -> TrainingBatch:
-        """`batch` windows of `frames` frames, which must not be more than the recordings have."""
-        self._check(frames)
+        """`batch` windows of `frames` frames; after those that recordings have, nobody is seen any more."""
         clip = torch.randint(len(self), (batch,), generator=rng)
-        start = torch.randint(self.frames - frames + 1, (batch,), generator=rng)
-        window = self._batch.windows(clip, start, frames)
+        start = torch.randint(max(0, self.frames - frames) + 1, (batch,), generator=rng)
+        window = self._batch.windows(clip, start, min(frames, self.frames))
         if self._reposed_share > 0:
             which = torch.rand(batch, generator=rng) < self._reposed_share
             window = reposed(window, which, self._body, rng)
-        return varied(window, rng)
+        return out_of_sight_after(varied(window, rng), frames)
 
     def _check(self, frames: int) -> None:
         if frames > self.frames:
             raise InputError(f"the recordings have {self.frames} frames, {frames} were asked for")
+
+
+def out_of_sight_after(batch: TrainingBatch, frames: int) -> TrainingBatch:
+    """`batch`, and then, up to `frames` frames in all, its last one again, in which nobody is seen."""
+    windows, recorded = batch.observations.seen.shape
+    frame = torch.arange(frames)
+    again = frame.clamp_max(recorded - 1).expand(windows, frames)
+    longer = batch.frames(torch.arange(windows), again)
+    seen = longer.observations.seen & (frame < recorded)
+    return replace(longer, observations=replace(longer.observations, seen=seen))
 
 
 def varied(batch: TrainingBatch, rng: torch.Generator) -> TrainingBatch:

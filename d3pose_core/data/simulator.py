@@ -31,9 +31,9 @@ class Truth:
     contact: Tensor  # [B, T, 4] bool: `FEET` stand still in the world, as planted feet do
     up: Tensor  # [B, T, 3] against gravity, length 1; zeros: not known
 
-    def windows(self, which: Tensor, start: Tensor, frames: int) -> Truth:
-        """`frames` frames from `start` [N] on of the windows `which` [N]."""
-        index = which[:, None], start[:, None] + torch.arange(frames)
+    def frames(self, which: Tensor, when: Tensor) -> Truth:
+        """The frames `when` [N, T] of the windows `which` [N]."""
+        index = which[:, None], when
         of_frames = {
             f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "betas"
         }
@@ -82,9 +82,13 @@ class TrainingBatch:
 
     def windows(self, which: Tensor, start: Tensor, frames: int) -> TrainingBatch:
         """`frames` frames from `start` [N] on of the windows `which` [N]."""
-        rows, columns = which[:, None], start[:, None] + torch.arange(frames)
-        truth = self.truth.windows(which, start, frames)
-        return TrainingBatch(self.observations[rows, columns], truth)
+        return self.frames(which, start[:, None] + torch.arange(frames))
+
+    def frames(self, which: Tensor, when: Tensor) -> TrainingBatch:
+        """The frames `when` [N, T] of the windows `which` [N]."""
+        return TrainingBatch(
+            self.observations[which[:, None], when], self.truth.frames(which, when)
+        )
 
     @staticmethod
     def cat(parts: Sequence[TrainingBatch]) -> TrainingBatch:

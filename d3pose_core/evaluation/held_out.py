@@ -32,7 +32,7 @@ from d3pose_core.training.losses import true_past
 
 # Streaming starts from nothing; the first frames of a person count like all others, none are left
 # out.
-FRAMES = 90
+SECONDS, RATE_HZ = 3, 30
 BATCH = 32
 
 
@@ -42,12 +42,14 @@ def held_out_batches(
     sequences: int,
     seed: int = 1234,
     realism: Realism | None = None,
+    rate_hz: int = RATE_HZ,
 ) -> list[TrainingBatch]:
-    """The same observations at 30 Hz for every network that is compared."""
+    """The same observations for every network that is compared, 3 s of each person."""
     simulator = Simulator(motions, body, seed, realism)
     batches = []
     for first in range(0, sequences, BATCH):
-        times = torch.arange(FRAMES).expand(min(BATCH, sequences - first), FRAMES) / 30.0
+        frames = SECONDS * rate_hz
+        times = torch.arange(frames).expand(min(BATCH, sequences - first), frames) / rate_hz
         windows = motions.sample(times, simulator.rng)
         batches.append(simulator.observe(windows, times))
     return batches

@@ -24,6 +24,15 @@ def sides_mistaken(batch: TrainingBatch, when: Tensor) -> TrainingBatch:
     return TrainingBatch(the_other_way_round(batch.observations, when), batch.truth)
 
 
+def every_second(batch: TrainingBatch) -> TrainingBatch:
+    """The same people by a camera that takes half as many frames."""
+    windows, frames = batch.observations.seen.shape
+    half = batch.frames(torch.arange(windows), torch.arange(0, frames, 2).expand(windows, -1))
+    step_s = half.observations.step_s.clone()
+    step_s[:, 1:] += batch.observations.step_s[:, 1:-1:2]  # of the frames between
+    return replace(half, observations=replace(half.observations, step_s=step_s))
+
+
 def lost(batch: TrainingBatch, when: Tensor) -> TrainingBatch:
     """Nobody found in the frames `when` [B, T]."""
     seen = batch.observations

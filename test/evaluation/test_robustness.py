@@ -6,7 +6,7 @@ import torch
 from d3pose_core.body import load_body
 from d3pose_core.data.measured import rolled
 from d3pose_core.evaluation.held_out import score
-from d3pose_core.evaluation.robustness import facing, in_runs, lost, sides_mistaken
+from d3pose_core.evaluation.robustness import every_second, facing, in_runs, lost, sides_mistaken
 from d3pose_core.model.checkpoint import load_model
 from test.helpers.motion_shard import simulated
 
@@ -49,6 +49,19 @@ def test_mistaking_sides_twice_changes_nothing(batch):
     twice = sides_mistaken(once, when)
     for name, value in vars(batch.observations).items():
         assert torch.equal(getattr(twice.observations, name), value), name
+
+
+@pytest.mark.parametrize("frames", [44, 45])
+def test_every_second_frame_is_there_at_its_time(batch, frames):
+    everyone = torch.arange(16)
+    observed = batch.observations
+    observed = type(observed)(**vars(observed) | {"step_s": torch.rand(16, 45) + 0.01})
+    timed = type(batch)(observed, batch.truth).windows(everyone, torch.zeros_like(everyone), frames)
+    half = every_second(timed)
+    assert torch.equal(half.truth.joints, timed.truth.joints[:, ::2])
+    assert torch.equal(half.observations.rays, timed.observations.rays[:, ::2])
+    elapsed, of_half = (b.observations.step_s[:, 1:].cumsum(1) for b in (timed, half))
+    assert torch.allclose(of_half, elapsed[:, 1::2])
 
 
 def test_facing_knows_front_from_back(batch):

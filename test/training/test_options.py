@@ -184,8 +184,21 @@ def test_measured_windows_are_consistent_bodies(recording):
     joints = body.joints_matrices(truth.rotations.flatten(0, 1), betas, transl)
     np.testing.assert_allclose(joints.unflatten(0, (16, 8)), truth.joints, atol=1e-4)
     assert batch.observations.rays.shape == (16, 8, 33, 2)
+
+
+def test_a_window_that_is_longer_than_the_recordings_ends_with_nobody_seen(recording):
+    clips = MeasuredClips([recording], load_body("free-low"))
+    short, long = (clips.sample(4, n, torch.Generator().manual_seed(0)) for n in (12, 20))
+    for name, value in vars(long.observations).items():
+        assert torch.equal(value[:, :12], getattr(short.observations, name)), name
+    assert not long.observations.seen[:, 12:].any()
+    assert short.observations.seen.any()
+    for name in ("rotations", "pelvis", "joints", "contact", "up"):
+        value = getattr(long.truth, name)
+        assert value.shape[1] == 20, name
+        assert torch.equal(value[:, :12], getattr(short.truth, name)), name
     with pytest.raises(InputError, match="have 12 frames, 13 were asked for"):
-        clips.sample(1, 13, torch.Generator())
+        clips.lent(13)
 
 
 def test_a_batch_has_windows_of_each_kind(shard, recording):
