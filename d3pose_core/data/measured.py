@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.borrowed import NEAREST_M, BorrowedErrors
 from d3pose_core.data.error_statistics import fitted_statistics
 from d3pose_core.data.motions import MotionWindows, mirror, turned_a_little
 from d3pose_core.data.rendered import RenderedSet
@@ -29,6 +28,7 @@ _MIRROR_CONTACT = [1, 0, 3, 2]  # of `simulator.FEET`
 # Windows in which the person is seldom found teach little.
 _LEAST_SEEN = 0.5
 _ROLL_RAD = 0.15  # standard deviation of the roll that windows are given beside their own
+_NEAREST_M = 0.3  # nearer to the camera, landmarks are thrown anywhere
 _PACES = (0.7, 1.5)  # of the time between the frames
 
 
@@ -50,14 +50,6 @@ class MeasuredClips:
     def __len__(self) -> int:
         return len(self._batch.truth.betas)
 
-    def lent(self, frames: int) -> BorrowedErrors:
-        """The errors of the first `frames` frames of every recording, as made and mirrored, for others."""
-        self._check(frames)
-        everyone = torch.arange(len(self))
-        windows = self._batch.windows(everyone, torch.zeros_like(everyone), frames)
-        in_mirror = mirrored(windows, torch.ones(len(self), dtype=torch.bool))
-        return BorrowedErrors(TrainingBatch.cat([windows, in_mirror]), self._body)
-
     def sample(self, batch: int, frames: int, rng: torch.Generator) -> TrainingBatch:
         """`batch` windows of `frames` frames; after those that recordings have, nobody is seen any more."""
         clip = torch.randint(len(self), (batch,), generator=rng)
@@ -67,10 +59,6 @@ class MeasuredClips:
             which = torch.rand(batch, generator=rng) < self._reposed_share
             window = reposed(window, which, self._body, rng)
         return out_of_sight_after(varied(window, rng), frames)
-
-    def _check(self, frames: int) -> None:
-        if frames > self.frames:
-            raise InputError(f"the recordings have {self.frames} frames, {frames} were asked for")
 
 
 def out_of_sight_after(batch: TrainingBatch, frames: int) -> TrainingBatch:
@@ -114,11 +102,11 @@ def reposed(
     before = truth.landmarks(body)
     use = which[:, None] & seen.seen  # reports of unseen frames are zero
     # Landmarks beside the camera or behind it move anywhere.
-    sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > NEAREST_M)
+    sane = use[..., None] & (torch.minimum(before[..., 2], after[..., 2]) > _NEAREST_M)
     told = _as_reported(after) - _as_reported(before)
     metric = torch.where(sane[..., None], told, 0.0)
     ray = torch.where(sane[..., None], project(after) - project(before), 0.0)
-    distance = truth.pelvis[..., 2:].clamp_min(NEAREST_M)
+    distance = truth.pelvis[..., 2:].clamp_min(_NEAREST_M)
     hint = fitted_statistics().hint_slope * metric[..., 2] / distance
 
     def pick(new: Tensor, old: Tensor) -> Tensor:

@@ -29,9 +29,6 @@ class TrainConfig:
     reposed: float = (
         0.0  # share of the measured windows whose people are changed a little (data.measured)
     )
-    borrowed_share: float = (
-        0.0  # of the windows show new people with the errors of measured ones (data.borrowed)
-    )
     hidden: float = (
         0.0  # share of all windows in which landmarks are missing at random, up to 0.4 of them
     )
@@ -76,24 +73,15 @@ class TrainConfig:
         for name in ("steps", "batch", "frames", "validate_every", "threads", "warmup_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        shares = ("measured_share", "borrowed_share", "reposed", "hidden", "easier", "flipping")
+        shares = ("measured_share", "reposed", "hidden", "easier", "flipping")
         for name in (*shares, "own_outputs"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is a share, from 0 to 1, got {getattr(self, name)}")
-        measured, borrowed = (
-            round(self.batch * share) for share in (self.measured_share, self.borrowed_share)
-        )
-        if self.measured and not 0 < measured < self.batch - borrowed:
+        if self.measured and not 0 < round(self.batch * self.measured_share) < self.batch:
             raise InputError(
-                f"measured_share {self.measured_share} and borrowed_share {self.borrowed_share} of "
-                f"{self.batch} windows a step must leave at least one measured and one simulated"
+                f"measured_share {self.measured_share} of {self.batch} windows a step must leave at least "
+                "one measured and one simulated"
             )
-        if self.borrowed_share > 0 and not borrowed:
-            raise InputError(
-                f"borrowed_share {self.borrowed_share} of {self.batch} windows a step is less than one window"
-            )
-        if self.borrowed_share > 0 and not self.measured:
-            raise InputError("borrowed_share needs recordings to borrow from: `measured`")
         if self.measured and self.body not in FREE_BODIES:
             raise InputError(
                 f"measured recordings are of the free body, whose betas are not those of {self.body}: leave "

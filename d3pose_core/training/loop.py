@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.borrowed import BorrowedErrors
-from d3pose_core.data.measured import MeasuredClips, varied
+from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.motions import MotionLibrary
 from d3pose_core.data.rendered import RenderedSet
 from d3pose_core.data.simulator import Simulator, TrainingBatch
@@ -104,7 +103,7 @@ def train(config: TrainConfig) -> Path:
     cpu_body = load_body(config.body)  # of the simulator and the validation, which stay there
     recorded = MotionLibrary(config.motions, "train")
     simulator = Simulator(recorded, cpu_body, config.seed, config.realism)
-    measured, lent = recordings(config, cpu_body)
+    measured = recordings(config, cpu_body)
     held_out, rendered = [], None
     if rank == 0:
         unseen_people = MotionLibrary(config.motions, "val")
@@ -140,7 +139,7 @@ def train(config: TrainConfig) -> Path:
             optimizer.set_rate(rate_factor(step, config))
             # A seed for each step and process, so that a resumed run goes on as if never stopped.
             simulator.rng.manual_seed((config.seed * 10**6 + step) * processes + rank)
-            batch = draw(simulator, measured, lent, config).to(device)
+            batch = draw(simulator, measured, config).to(device)
             ramp = (step / config.steps - config.own_outputs_from) / 0.2
             losses = training_losses(
                 model,
@@ -228,30 +227,21 @@ def start_from(model: D3Pose, trained: D3Pose) -> None:
     model.load_state_dict(theirs, strict=False)
 
 
-def recordings(
-    config: TrainConfig, body: BodyModel
-) -> tuple[MeasuredClips | None, BorrowedErrors | None]:
-    """Those that the run learns from, and the errors in them for others; None for what it has no use for."""
-    if not config.measured:
-        return None, None
-    measured = MeasuredClips(config.measured, body, config.reposed)
-    return measured, measured.lent(config.frames) if config.borrowed_share > 0 else None
+def recordings(config: TrainConfig, body: BodyModel) -> MeasuredClips | None:
+    """Those that the run learns from, if any."""
+    return MeasuredClips(config.measured, body, config.reposed) if config.measured else None
 
 
 def draw(
     simulator: Simulator,
     measured: MeasuredClips | None,
-    lent: BorrowedErrors | None,
     config: TrainConfig,
 ) -> TrainingBatch:
-    """The next batch: simulated windows, and shares of measured ones and of ones with borrowed errors."""
+    """The next batch: simulated windows, and a share of measured ones."""
     of_measured = round(config.batch * config.measured_share) if measured else 0
-    of_lent = round(config.batch * config.borrowed_share) if lent else 0
-    parts = [simulator.sample(config.batch - of_measured - of_lent, config.frames)]
+    parts = [simulator.sample(config.batch - of_measured, config.frames)]
     if measured is not None and of_measured:
         parts.append(measured.sample(of_measured, config.frames, simulator.rng))
-    if lent is not None and of_lent:
-        parts.append(varied(lent.sample(of_lent, simulator), simulator.rng))
     batch = TrainingBatch.cat(parts)
     batch = without_rivals(batch, UNRIVALLED, simulator.rng)
     return with_landmarks_missing(batch, config.hidden, simulator.rng)

@@ -103,7 +103,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
     body = load_body(config.body)
     recorded = MotionLibrary(config.motions, "train")
     simulator = Simulator(recorded, body, config.seed, config.realism)
-    measured, lent = recordings(config, body)
+    measured = recordings(config, body)
     unseen_people = MotionLibrary(config.motions, "val")
     held_out = held_out_batches(unseen_people, body, config.validation_sequences)
     device_body = load_body(config.body, str(device))
@@ -114,7 +114,7 @@ def train_peer(name: str, config: TrainConfig, sizes: dict[str, int] | None = No
         while step < config.steps:
             optimizer.set_rate(rate_factor(step, config))
             simulator.rng.manual_seed(config.seed * 10**6 + step)
-            batch = draw(simulator, measured, lent, config).to(device)
+            batch = draw(simulator, measured, config).to(device)
             losses = trainee.losses(batch, device_body, config.precision == "bfloat16")
             loss = trainee.total(losses, config)
             optimizer.zero_grad()

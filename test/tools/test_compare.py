@@ -1,29 +1,30 @@
-"""Recordings with other people's errors in the place of their own."""
+"""Recordings with simulated errors in the place of the measured ones."""
 
 import torch
 
-from d3pose_core.body import load_body
-from d3pose_core.data import borrowed
-from d3pose_core.data.borrowed import BorrowedErrors
-from d3pose_core.data.simulator import TrainingBatch
+from d3pose_core.data.landmark_noise import Realism
+from d3pose_core.model.view import project
 from test.helpers.recordings import exact_recording
-from tools.measure_landmarks.compare import lent
+from tools.measure_landmarks.compare import side_by_side, simulated
 
 
-def test_who_lends_to_themselves_is_reported_as_recorded(monkeypatch):
-    """But for the landmarks of those who are lent to, which are true, not the body's."""
-    for name, value in (("CANDIDATES", 1), ("SIZE_JITTER", 0.0), ("TRUST_JITTER", 0.0)):
-        monkeypatch.setattr(borrowed, name, value)
-    body = load_body("free-low")
+def test_without_errors_the_true_landmarks_are_reported():
     recorded = exact_recording(clips=4, frames=3)
-    recorded.seen[1, 2] = False
-    lenders = BorrowedErrors(TrainingBatch.cat(recorded.batches(body)), body)
-    found = lent(recorded, lenders)
-    assert torch.equal(found.seen, recorded.seen)
-    seen = recorded.seen
-    apart = (found.rays - recorded.rays)[seen] * recorded.pelvis[..., 2][seen][:, None, None]
-    off = (recorded.true_landmarks - recorded.batches(body)[0].truth.landmarks(body))[seen]
-    assert apart.norm(dim=-1).max() < 1.2 * off.norm(dim=-1).max()
-    assert not found.rays[~seen].any()
-    assert torch.equal(found.certainty[seen].round(), recorded.certainty[seen])
+    found = simulated(recorded, realism=Realism(errors=0.0, definition=False))
+    assert found.seen.all()
+    assert torch.allclose(found.rays, project(recorded.true_landmarks), atol=1e-5)
     assert found.start[:, 0].tolist() == [1] * 4
+    assert not found.start[:, 1:].any()
+
+
+def test_a_seed_gives_the_same_errors():
+    recorded = exact_recording(clips=4, frames=3)
+    first, again, other = (simulated(recorded, seed) for seed in (1, 1, 2))
+    assert torch.equal(first.rays, again.rays)
+    assert not torch.equal(first.rays, other.rays)
+
+
+def test_measured_and_simulated_stand_side_by_side():
+    text = side_by_side(exact_recording(clips=4, frames=40))
+    assert "D3Pose, 12 limb joints" in text
+    assert text.count("D3Pose, 12 limb joints") == 2

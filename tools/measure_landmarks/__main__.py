@@ -52,7 +52,7 @@ def main() -> None:
         from tools.measure_landmarks.compare import side_by_side
 
         recorded = RenderedSet.load(*arguments.recordings)
-        print(side_by_side(recorded, arguments.seed, arguments.lenders, arguments.weights))
+        print(side_by_side(recorded, arguments.seed, arguments.weights))
         return
 
     from tools.measure_landmarks.record import Studio, record, shown
@@ -118,13 +118,6 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="print measured and simulated errors together")
     compare.add_argument("recordings", type=Path, nargs="+")
     compare.add_argument("--seed", type=int, default=0)
-    compare.add_argument(
-        "--lenders",
-        type=Path,
-        nargs="+",
-        default=(),
-        help="recordings of other people, whose errors take the place of the simulator's",
-    )
     compare.add_argument("--weights", default="", help="of D3Pose; default: those that ship")
     return parser
 

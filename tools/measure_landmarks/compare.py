@@ -1,27 +1,22 @@
-"""Simulated errors, or lent ones, beside the measured ones, on the same people before the same cameras."""
+"""Simulated errors beside the measured ones, on the same people before the same cameras."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from d3pose_core.body import load_body
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.borrowed import BorrowedErrors
 from d3pose_core.data.cameras import CameraPath
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
-from d3pose_core.data.measured import MeasuredClips
 from d3pose_core.data.rendered import RenderedSet, Start
 from d3pose_core.data.sight import Sight
 from d3pose_core.evaluation.rendered import limb_scores
 from d3pose_core.model.checkpoint import SHIPPED_WEIGHTS, load_model
 from d3pose_core.model.d3pose import D3Pose
-from d3pose_core.model.tokens import ObservationBatch
 from tools.measure_landmarks.analyse import print_tables
 
 
@@ -36,17 +31,6 @@ def simulated(recorded: RenderedSet, seed: int = 0, realism: Realism | None = No
     reports = report_landmarks(
         recorded.true_landmarks, cameras, recorded.times_s, rng, realism, covered
     )
-    return _reported(recorded, reports)
-
-
-def lent(recorded: RenderedSet, lenders: BorrowedErrors, seed: int = 0) -> RenderedSet:
-    """The recording, whose clips begin when their people are found, with the errors of `lenders`' people."""
-    rng = torch.Generator().manual_seed(seed)
-    step_s = recorded.observations.step_s
-    return _reported(recorded, lenders.report(recorded.true_landmarks, step_s, rng))
-
-
-def _reported(recorded: RenderedSet, reports: ObservationBatch) -> RenderedSet:
     start = torch.zeros_like(recorded.start)
     start[:, 0] = Start.FOUND
     seen = reports.seen
@@ -67,25 +51,17 @@ def _reported(recorded: RenderedSet, reports: ObservationBatch) -> RenderedSet:
     )
 
 
-def side_by_side(
-    recorded: RenderedSet, seed: int = 0, lenders: Sequence[str | Path] = (), weights: str = ""
-) -> str:
+def side_by_side(recorded: RenderedSet, seed: int = 0, weights: str = "") -> str:
     """Every line of the tables twice: | what was measured, > what is simulated, where they differ.
 
-    With `lenders`, recordings of other people, it is their errors in the place of the simulator's. Last comes
-    what `weights`, or those that ship, make of either: errors that are simulated too simply are undone.
+    Last comes what `weights`, or those that ship, make of either: errors that are simulated too simply are
+    undone.
     """
     lines = []
     body, model = load_body("free-low"), load_model(weights or SHIPPED_WEIGHTS[0])
-    if lenders:
-        recorded = recorded.from_first_seen()
-        others = MeasuredClips(lenders, body).lent(recorded.seen.shape[1])
-        drawn = lent(recorded, others, seed)
-    else:
-        drawn = simulated(recorded, seed)
-    tables = [_tables(each, model, body) for each in (recorded, drawn)]
+    tables = [_tables(each, model, body) for each in (recorded, simulated(recorded, seed))]
     if len(tables[0]) != len(tables[1]):  # a table was left out for want of data
-        return "\n".join([*tables[0], "", "# Lent" if lenders else "# Simulated", *tables[1]])
+        return "\n".join([*tables[0], "", "# Simulated", *tables[1]])
     for measured, drawn in zip(*tables, strict=True):
         if measured == drawn:
             lines.append(f"  {measured}")
