@@ -61,9 +61,7 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
 
     Whoever was taken from the front in one and from behind in the other is as the surer reading has them.
     Else landmarks lie between their two places, nearer to the surer. Where these are far apart, they and
-    their counterparts are as the reading has them that is surer of both; the metric ones, whose depths are
-    less certain than any place in the image, only where left and right have changed places between the two.
-    Rivals are the surer reading's.
+    their counterparts are as the reading has them that is surer of both. Rivals are the surer reading's.
     """
     apart = np.linalg.norm(one.keypoints - other.keypoints, axis=1) / roi.size
     exchanged = np.linalg.norm(one.keypoints - other.keypoints[_EXCHANGED], axis=1) / roi.size
@@ -76,7 +74,6 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
     # Left and right go together: of two readings that have exchanged the legs, each may be surer of one.
     far = apart > _ONE_PLACE
     two_places = far | far[_EXCHANGED]
-    changed_places = two_places & (_of_pairs(exchanged) < _of_pairs(apart))
     pair = weights + weights[:, _EXCHANGED]
     first = np.where(two_places, pair[0] >= pair[1], share >= 0.5)
     share = np.where(two_places, first, share).astype(np.float32)
@@ -87,8 +84,8 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
     def mean(name: str) -> np.ndarray:
         return (getattr(one, name) + getattr(other, name)) / 2
 
-    def mean_except(landmarks: np.ndarray, name: str) -> np.ndarray:
-        return _where(landmarks, surer(name), mean(name))
+    def mean_of_one_place(name: str) -> np.ndarray:
+        return _where(two_places, surer(name), mean(name))
 
     return replace(
         one,
@@ -99,15 +96,8 @@ def joined(one: Landmarks, other: Landmarks, roi: Roi) -> Landmarks:
         presence=mean("presence"),
         score=(one.score + other.score) / 2,
         next_roi=_between(one.next_roi, other.next_roi),
-        certainty=mean_except(two_places, "certainty"),
-        landmarks=mean_except(changed_places, "landmarks"),
-        depth_hint=mean_except(changed_places, "depth_hint"),
+        **{name: mean_of_one_place(name) for name in ("certainty", "landmarks", "depth_hint")},
     )
-
-
-def _of_pairs(distances: np.ndarray) -> np.ndarray:
-    """[33] each landmark's and its counterpart's together."""
-    return distances + distances[_EXCHANGED]
 
 
 def _where(landmarks: np.ndarray, these: np.ndarray, those: np.ndarray) -> np.ndarray:

@@ -143,30 +143,6 @@ def test_of_two_places_the_surer_holds(surer):
     np.testing.assert_allclose(got.keypoints[NOSE], one.keypoints[NOSE] + 2, atol=1e-3)
 
 
-def test_metric_landmarks_are_averaged_though_the_places_are_two():
-    """A foot that one reading lost in the image still has two depths of one foot: their mean is smoother."""
-    one = reading()
-    ankles = [LANDMARK_NAMES.index(f"{side}_ankle") for side in ("left", "right")]
-    places = one.keypoints.copy()
-    places[ankles] = ROI.center + np.float32([[-40, 60], [40, 60]])
-    one = replace(one, keypoints=places)
-    lost = places.copy()
-    lost[ankles[0]] += [-0.3 * SIZE, 0]
-    certainty = one.certainty.copy()
-    certainty[ankles] = 0.9
-    other = replace(
-        one,
-        keypoints=lost,
-        landmarks=one.landmarks + np.float32(0.1),
-        depth_hint=one.depth_hint + np.float32(0.5),
-        certainty=certainty,
-    )
-    got = joined(one, other, ROI)
-    np.testing.assert_allclose(got.keypoints[ankles], lost[ankles], atol=1e-3)
-    np.testing.assert_allclose(got.landmarks[ankles], one.landmarks[ankles] + 0.05, atol=1e-6)
-    np.testing.assert_allclose(got.depth_hint[ankles], one.depth_hint[ankles] + 0.25, atol=1e-6)
-
-
 @pytest.mark.parametrize("left_is_surer_in", [0, 1])
 def test_legs_that_one_reading_has_exchanged_stay_two(left_is_surer_in):
     """Each reading is surer of another ankle, which are the same leg: still both are one reading's."""
