@@ -38,7 +38,7 @@ class TrainConfig:
         str, ...
     ] = ()  # recordings of the validation people: scored, and the best chosen, too
     batch: int = 32  # windows a step
-    frames: int = 60  # of each window
+    frames: int = 60  # of each window; after a recording that is shorter nobody is seen
     initial_weights: str = ""  # a .safetensors file to start from instead of random weights
     body: str = "free-low"  # performs the motions; or your SMPL file (docs/finetuning.md)
     optimizer: str = "muon"  # or "adamw"
