@@ -1,8 +1,10 @@
 """Recordings with simulated errors in the place of the measured ones."""
 
+import pytest
 import torch
 
 from d3pose_core.data.landmark_noise import Realism
+from d3pose_core.errors import InputError
 from d3pose_core.model.view import project
 from test.helpers.recordings import exact_recording
 from tools.measure_landmarks.compare import side_by_side, simulated
@@ -28,3 +30,8 @@ def test_measured_and_simulated_stand_side_by_side():
     text = side_by_side(exact_recording(clips=4, frames=40))
     assert "D3Pose, 12 limb joints" in text
     assert text.count("D3Pose, 12 limb joints") == 2
+
+
+def test_clips_that_are_too_short_for_tables_are_told():
+    with pytest.raises(InputError, match="the best of 4 has 3: record longer clips"):
+        side_by_side(exact_recording(clips=4, frames=3))

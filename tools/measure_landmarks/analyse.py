@@ -10,6 +10,7 @@ from torch import Tensor
 from d3pose_core.data.error_statistics import groups_of_landmarks
 from d3pose_core.data.rendered import RenderedSet, Start, landmark_scores
 from d3pose_core.data.sight import Sight
+from d3pose_core.errors import InputError
 from d3pose_core.skeleton import LANDMARK_NAMES
 from tools.measure_landmarks.errors import LIMBS, Errors
 from tools.measure_landmarks.offsets import landmark_offsets
@@ -21,8 +22,17 @@ _ASTRAY = 0.06  # image error of a limb, person heights
 
 
 def print_tables(recorded: RenderedSet) -> None:
-    """All tables, over the seen frames that are not flipped unless the title says otherwise."""
+    """All tables, over the seen frames that are not flipped unless the title says otherwise.
+
+    Raises InputError where no clip has a second of these.
+    """
     errors = Errors.of(recorded)
+    if not errors.clips_used:
+        most = int(errors.usable.sum(1).max())
+        raise InputError(
+            "no clip has 30 frames in which the person is seen with sides right, which tables need; "
+            f"the best of {len(recorded)} has {most}: record longer clips (--frames)"
+        )
     _found(recorded)
     _image_errors(recorded, errors)
     _flips(recorded, errors)
