@@ -190,12 +190,21 @@ def test_a_window_that_is_longer_than_the_recordings_ends_with_nobody_seen(recor
     short, long = (clips.sample(4, n, torch.Generator().manual_seed(0)) for n in (12, 20))
     for name, value in vars(long.observations).items():
         assert torch.equal(value[:, :12], getattr(short.observations, name)), name
+    assert (short.observations.rays[:, 10] != short.observations.rays[:, 11]).any((1, 2)).all()
     assert not long.observations.seen[:, 12:].any()
     assert short.observations.seen.any()
     for name in ("rotations", "pelvis", "joints", "contact", "up"):
         value = getattr(long.truth, name)
         assert value.shape[1] == 20, name
         assert torch.equal(value[:, :12], getattr(short.truth, name)), name
+
+
+def test_windows_begin_anywhere_in_the_recordings(recording):
+    """Told by the pelvis' depth, which neither mirror nor roll changes."""
+    clips = MeasuredClips([recording], load_body("free-low"))
+    first = clips.sample(64, 11, torch.Generator().manual_seed(0)).truth.pelvis[:, 0, 2]
+    recorded = torch.from_numpy(np.load(recording)["pelvis"][:, :2, 2]).flatten()
+    assert torch.isclose(first[:, None], recorded, rtol=1e-6).any(0).all()
 
 
 def test_a_batch_has_windows_of_each_kind(shard, recording):
