@@ -58,15 +58,17 @@ def main() -> None:
         )
 
     plain, clear = observed(), observed(CLEAR)
-    clear_60 = observed(CLEAR, rate_hz=60)
     rng = torch.Generator().manual_seed(7)
+
+    def mistaken(batches: list[TrainingBatch], length_s: float) -> list[TrainingBatch]:
+        """In 35 % of the frames, in runs of so many seconds."""
+        return [sides_mistaken(b, in_runs(b, 0.35, length_s, rng)) for b in batches]
 
     def only(batch: TrainingBatch, low: float, high: float) -> TrainingBatch:
         """The sequences seen from `low` to `high` degrees, on average."""
         angle = facing(batch).mean(1)
         keep = (angle >= low) & (angle < high)
-        truth = {name: value[keep] for name, value in vars(batch.truth).items()}
-        return TrainingBatch(batch.observations[keep], type(batch.truth)(**truth))
+        return TrainingBatch(batch.observations[keep], batch.truth[keep])
 
     def roll(batch: TrainingBatch, degrees: float) -> TrainingBatch:
         return rolled(batch, torch.full((len(batch.truth.betas),), math.radians(degrees)))
@@ -78,23 +80,16 @@ def main() -> None:
         "seen from the front": [only(b, 0, 60) for b in plain],
         "seen from the side": [only(b, 60, 120) for b in plain],
         "seen from behind": [only(b, 120, 180.1) for b in plain],
-        "sides mistaken in 35 %, runs of 0.3 s": [
-            sides_mistaken(b, in_runs(b, 0.35, 0.3, rng)) for b in plain
-        ],
-        "sides mistaken in 35 %, runs of 1 s": [
-            sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in plain
-        ],
-        f"errors times {CLEAR}, and sides in runs of 1 s": [
-            sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in clear
-        ],
+        "sides mistaken in 35 %, runs of 0.3 s": mistaken(plain, 0.3),
+        "sides mistaken in 35 %, runs of 1 s": mistaken(plain, 1.0),
+        f"errors times {CLEAR}, and sides in runs of 1 s": mistaken(clear, 1.0),
         "not found in 20 %, runs of 0.2 s": [lost(b, in_runs(b, 0.2, 0.2, rng)) for b in plain],
     }
+    clear_60 = observed(CLEAR, rate_hz=60)
     at_60_hz = {
         "60 Hz": observed(rate_hz=60),
         f"60 Hz, errors times {CLEAR}": clear_60,
-        f"60 Hz, errors times {CLEAR}, and sides in runs of 1 s": [
-            sides_mistaken(b, in_runs(b, 0.35, 1.0, rng)) for b in clear_60
-        ],
+        f"60 Hz, errors times {CLEAR}, and sides in runs of 1 s": mistaken(clear_60, 1.0),
     }
     for label, batches in at_60_hz.items():
         rows |= {label: batches, f"{label}, halved": [every_second(b) for b in batches]}

@@ -53,12 +53,13 @@ class MeasuredClips:
     def sample(self, batch: int, frames: int, rng: torch.Generator) -> TrainingBatch:
         """`batch` windows of `frames` frames; after those that recordings have, nobody is seen any more."""
         clip = torch.randint(len(self), (batch,), generator=rng)
-        start = torch.randint(max(0, self.frames - frames) + 1, (batch,), generator=rng)
-        window = self._batch.windows(clip, start, min(frames, self.frames))
+        start = torch.randint(max(0, self.frames - frames) + 1, (batch, 1), generator=rng)
+        window = self._batch.frames(clip, start + torch.arange(min(frames, self.frames)))
         if self._reposed_share > 0:
             which = torch.rand(batch, generator=rng) < self._reposed_share
             window = reposed(window, which, self._body, rng)
-        return out_of_sight_after(varied(window, rng), frames)
+        window = varied(window, rng)
+        return out_of_sight_after(window, frames) if frames > self.frames else window
 
 
 def out_of_sight_after(batch: TrainingBatch, frames: int) -> TrainingBatch:

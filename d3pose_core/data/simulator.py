@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from d3pose_core.body.model import BodyModel
-from d3pose_core.data.cameras import CameraPath, sample_cameras
+from d3pose_core.data.cameras import sample_cameras
 from d3pose_core.data.landmark_noise import Realism, report_landmarks
 from d3pose_core.data.motions import MotionLibrary, MotionWindows, widen
 from d3pose_core.model.tokens import ObservationBatch
@@ -33,9 +33,10 @@ class Truth:
 
     def frames(self, which: Tensor, when: Tensor) -> Truth:
         """The frames `when` [N, T] of the windows `which` [N]."""
-        index = which[:, None], when
         of_frames = {
-            f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "betas"
+            f.name: getattr(self, f.name)[which[:, None], when]
+            for f in fields(self)
+            if f.name != "betas"
         }
         return Truth(betas=self.betas[which], **of_frames)
 
@@ -63,15 +64,6 @@ def every_frame(
 
 
 @dataclass
-class Performed:
-    """People before cameras, of whom nothing is reported yet."""
-
-    landmarks: Tensor  # [B, T, 33, 3] m, true, in the camera's optical frame
-    cameras: CameraPath
-    truth: Truth
-
-
-@dataclass
 class TrainingBatch:
     observations: ObservationBatch
     truth: Truth
@@ -79,10 +71,6 @@ class TrainingBatch:
     def to(self, device: torch.device) -> TrainingBatch:
         truth = {f.name: getattr(self.truth, f.name).to(device) for f in fields(Truth)}
         return TrainingBatch(self.observations.to(device), Truth(**truth))
-
-    def windows(self, which: Tensor, start: Tensor, frames: int) -> TrainingBatch:
-        """`frames` frames from `start` [N] on of the windows `which` [N]."""
-        return self.frames(which, start[:, None] + torch.arange(frames))
 
     def frames(self, which: Tensor, when: Tensor) -> TrainingBatch:
         """The frames `when` [N, T] of the windows `which` [N]."""
@@ -136,25 +124,14 @@ class Simulator:
     def sample(self, batch: int, frames: int, augment: bool = True) -> TrainingBatch:
         """`batch` windows of `frames` frames; `augment` False keeps the recorded motions as they are."""
         times = sample_times(batch, frames, self.rng)
-        return self.observe(self.motion(times, augment), times)
-
-    def motion(self, times: Tensor, augment: bool = True) -> MotionWindows:
-        """Windows of motions at `times` [B, T], s; `augment` False keeps them as they were recorded."""
         windows = self.motions.sample(times, self.rng)
         if augment:
             windows = widen(windows, self.motions.sample(times, self.rng), self.rng)
-        return windows
+        return self.observe(windows, times)
 
     @torch.no_grad()
     def observe(self, windows: MotionWindows, times: Tensor) -> TrainingBatch:
         """Random bodies perform `windows` in front of random cameras; `times` [B, T], s."""
-        people = self.perform(windows, times)
-        reports = report_landmarks(people.landmarks, people.cameras, times, self.rng, self.realism)
-        return TrainingBatch(reports, people.truth)
-
-    @torch.no_grad()
-    def perform(self, windows: MotionWindows, times: Tensor) -> Performed:
-        """As `observe`, without reports."""
         batch = len(times)
         betas = torch.randn(batch, 10, generator=self.rng).clamp(-2.5, 2.5)
         rest = self.body.joints_rest(betas)  # [B, 24, 3]
@@ -176,4 +153,5 @@ class Simulator:
         in_world = (from_camera @ joints[..., None])[..., 0] + cameras.position[:, :, None]
         contact = planted_feet(in_world, times)
         truth = Truth(rotations, betas, pelvis, joints, contact, cameras.up)
-        return Performed(landmarks, cameras, truth)
+        reports = report_landmarks(landmarks, cameras, times, self.rng, self.realism)
+        return TrainingBatch(reports, truth)

@@ -53,10 +53,10 @@ def test_mistaking_sides_twice_changes_nothing(batch):
 
 @pytest.mark.parametrize("frames", [44, 45])
 def test_every_second_frame_is_there_at_its_time(batch, frames):
-    everyone = torch.arange(16)
     observed = batch.observations
     observed = type(observed)(**vars(observed) | {"step_s": torch.rand(16, 45) + 0.01})
-    timed = type(batch)(observed, batch.truth).windows(everyone, torch.zeros_like(everyone), frames)
+    when = torch.arange(frames).expand(16, frames)
+    timed = type(batch)(observed, batch.truth).frames(torch.arange(16), when)
     half = every_second(timed)
     assert torch.equal(half.truth.joints, timed.truth.joints[:, ::2])
     assert torch.equal(half.observations.rays, timed.observations.rays[:, ::2])
